@@ -1,0 +1,83 @@
+"""The output of one attempt: two append-only files, and when how much of each was there.
+
+The timeline is text, a line a sample: ``SECONDS STDOUT STDERR`` (UNIX time, sizes in bytes). Both
+streams go straight from the case to their files, so their order is known only as finely as sampled.
+A size that shrinks means that the case truncated its own stream.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Output:
+    """One attempt's files; what an engine sees as its Sink."""
+
+    __slots__ = ("_names", "_sizes", "folder")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._names = (f"{folder}/stdout", f"{folder}/stderr")
+        self._sizes = (0, 0)
+
+    @property
+    def stdout(self) -> Path:
+        return self.folder / "stdout"
+
+    @property
+    def stderr(self) -> Path:
+        return self.folder / "stderr"
+
+    @property
+    def timeline(self) -> Path:
+        return self.folder / "timeline"
+
+    @property
+    def exit(self) -> Path:
+        return self.folder / "exit"
+
+    def resume(self) -> None:
+        """Continue a timeline that an earlier runner wrote."""
+        for sample in read_timeline(self.timeline):
+            self._sizes = (sample.stdout, sample.stderr)
+
+    def sample(self, now: float) -> int:
+        """Note the sizes if they changed since the last sample; bytes of both. Two stats, 4 µs."""
+        sizes = (_size(self._names[0]), _size(self._names[1]))
+        if sizes != self._sizes:
+            self._sizes = sizes
+            with open(self.timeline, "ab") as file:
+                file.write(b"%.3f %d %d\n" % (now, *sizes))
+        return sum(sizes)
+
+
+def _size(name: str) -> int:
+    try:
+        return os.stat(name).st_size
+    except FileNotFoundError:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How many bytes of each stream there were at a time (UNIX seconds)."""
+
+    at: float
+    stdout: int
+    stderr: int
+
+
+def read_timeline(path: Path) -> Iterator[Sample]:
+    """The samples of an attempt, oldest first; a last line that is still being written is left out."""
+    try:
+        file = open(path, "rb")  # closed below: the iterator owns it
+    except FileNotFoundError:
+        return
+    with file:
+        for line in file:
+            fields = line.split()
+            if line.endswith(b"\n") and len(fields) == 3:
+                yield Sample(float(fields[0]), int(fields[1]), int(fields[2]))
