@@ -1,0 +1,1 @@
+"""The loop: asyncio glue between decisions (core), hands (engines) and disk (store)."""
