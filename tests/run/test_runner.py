@@ -96,12 +96,13 @@ def test_room_limits_how_many_live_and_the_others_wait_with_the_reason(tmp_path)
     engine = FakeEngine(room=2)
 
     async def meanwhile(runner):
-        for _ in range(5):
+        follower = Follower(folder)
+        for left in (5, 4, 3, 2, 1):
             await until(lambda: len(engine.alive) == min(2, runner.table.unfinished))
-            follower = Follower(folder)
-            await until(lambda: follower.refresh() or "full" in str(follower.facts["dispatch"]["refusal"]))
+            if left > 2:
+                await until(lambda: follower.refresh() and follower.facts["dispatch"]["refusal"])
+                assert "full: 2 of 2 in use" in follower.reason(list(follower.rows())[-1])
             engine.end(next(iter(engine.alive)), 0)
-            await until(lambda: len(engine.alive) < 2)
 
     asyncio.run(run(folder, engine, meanwhile=meanwhile))
     assert engine.peak == 2

@@ -20,7 +20,11 @@ def session_name(sweep_id: str, name: str | None, index: int, attempt: int) -> s
 
 
 class Sink(Protocol):
-    """Where one attempt's output goes. The folder exists when an engine sees it."""
+    """Where one attempt's output goes."""
+
+    def create(self) -> None:
+        """Make the folder, unless it is there. Raises OSError."""
+        ...
 
     @property
     def folder(self) -> Path:

@@ -18,6 +18,9 @@ def names() -> list[str]:
 def load(name: str) -> EngineModule:
     """The module of one engine. Raises UsageError for a name that is none."""
     if name not in names():
-        raise UsageError(f"there is no engine named {name!r}; there are: {', '.join(names())}")
+        raise UsageError(
+            f"there is no engine named {name!r} in this version; there are: {', '.join(names())}",
+            hint="to run on this machine: --engine local",
+        )
     module = importlib.import_module(f"tui_sweep.engines.{name}")
     return cast(EngineModule, module)  # a module that has the protocol's functions

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 60.0
 """Seconds between two questions to an engine that gives no answer."""
+_NO_FOLDER_DELAY = 10.0
+"""Seconds until a disk that would not take a folder is asked again."""
 
 
 class Attendant(Protocol):
@@ -54,13 +56,13 @@ async def _submitted(runner: Attendant, spec: SessionSpec) -> bool:
             _tell(runner, spec, Event.REFUSED, None)
             return False
         try:
+            spec.sink.create()
             await runner.engine.submit(spec)
+        except OSError as error:
+            _give_back(runner, spec, f"its folder cannot be made: {error.strerror}", _NO_FOLDER_DELAY)
+            return False
         except EngineBusy as busy:
-            runner.engine.withdraw(spec.name)
-            report = Report(
-                spec.name, Event.REFUSED, time.time(), reason=str(busy), retry_after=busy.retry_after
-            )
-            runner.tell(spec, report)
+            _give_back(runner, spec, str(busy), busy.retry_after)
             return False
         except EngineDenied as denied:
             runner.engine.withdraw(spec.name)
@@ -108,6 +110,13 @@ async def _followed(runner: Attendant, spec: SessionSpec) -> None:
             log.warning("no answer while following: session=%s error=%s", spec.name, error)
         await asyncio.sleep(delay)
         delay = min(2 * delay, _LONGEST_DELAY)
+
+
+def _give_back(runner: Attendant, spec: SessionSpec, reason: str, retry_after: float) -> None:
+    """It never began: the room is free again, and the case waits for another try."""
+    runner.engine.withdraw(spec.name)
+    at = time.time()
+    runner.tell(spec, Report(spec.name, Event.REFUSED, at, reason=reason, retry_after=retry_after))
 
 
 def _tell(runner: Attendant, spec: SessionSpec, event: Event, reason: str | None) -> None:

@@ -39,6 +39,15 @@ class Output:
     def exit(self) -> Path:
         return self.folder / "exit"
 
+    def create(self) -> None:
+        """Make the folder, unless it is there. Raises OSError."""
+        try:
+            os.mkdir(self.folder)
+        except FileNotFoundError:
+            os.makedirs(self.folder, exist_ok=True)
+        except FileExistsError:
+            pass
+
     def resume(self) -> None:
         """Continue a timeline that an earlier runner wrote."""
         for sample in read_timeline(self.timeline):
