@@ -1,0 +1,82 @@
+"""``sweep-tui engine`` and ``sweep-tui config``: what is there, and what is set."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+
+import click
+
+from tui_sweep.config import Settings
+from tui_sweep.core.errors import EngineError
+from tui_sweep.core.plain import plain
+from tui_sweep.core.slots import Slots
+
+
+@click.command("engine", epilog="Example: sweep-tui engine --json")
+@click.option("--engine", "name", metavar="NAME", help="Another than the chosen one.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def engine_command(settings: Settings, *, name: str | None, as_json: bool) -> int:
+    """Say whether the engine can be reached, its capacity, your limits, and who waits."""
+    from tui_sweep import engines
+
+    chosen = name or settings.engine
+    module = engines.load(chosen)
+    try:
+        facts = asyncio.run(module.survey(environ=os.environ))
+    except EngineError as error:
+        if as_json:
+            click.echo(json.dumps({"v": 1, "engine": chosen, "reachable": False, "error": str(error)}))
+        raise
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "v": 1,
+                    "engine": chosen,
+                    "endpoint": facts.endpoint,
+                    "server": facts.server,
+                    "reachable": facts.reachable,
+                    "capacity": facts.capacity,
+                    "limits": facts.limits,
+                    "waiting": facts.waiting,
+                }
+            )
+        )
+        return 0 if facts.reachable else EngineError.exit_code
+    click.echo(plain(f"{chosen}: {facts.server}{f' at {facts.endpoint}' if facts.endpoint else ''}"))
+    for slot, amounts in facts.capacity.items():
+        click.echo(
+            plain(f"  {slot}: {_amount(slot, amounts['used'])} of {_amount(slot, amounts['total'])} in use")
+        )
+    for limit, value in facts.limits.items():
+        click.echo(plain(f"  limit {limit}: {value}"))
+    for waiting in facts.waiting:
+        click.echo(plain(f"  waits: {_waiting(waiting)}"))
+    if not facts.waiting:
+        click.echo("  nothing waits")
+    return 0
+
+
+def _amount(slot: str, text: str) -> str:
+    return Slots({slot: text}).shown(slot)
+
+
+def _waiting(waiting: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {value}" for name, value in waiting.items())
+
+
+@click.command("config", epilog="Example: sweep-tui config")
+@click.pass_obj
+def config_command(settings: Settings) -> None:
+    """Print the settings in force and where each came from; secrets are not shown."""
+    for name, setting in settings.by_name.items():
+        value = setting.shown
+        if name == "state_dir":
+            value = str(settings.state_dir)
+        if name == "engine":
+            value = settings.engine
+        click.echo(plain(f"{name:<14} {value or '-':<40} ({setting.origin})"))

@@ -1,0 +1,252 @@
+"""``run --headless``: the runner in the foreground, told of in lines, a progress bar or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from tui_sweep.core.cases import CaseRow, CaseTable
+from tui_sweep.core.outcome import INTERRUPTED, exit_code
+from tui_sweep.core.plain import last_line, plain
+from tui_sweep.core.scheduler import Cancel
+from tui_sweep.core.session import session_name
+from tui_sweep.core.states import FINAL, State
+from tui_sweep.core.sweep import Sweep
+from tui_sweep.run.runner import Runner, open_runner
+from tui_sweep.store.layout import SweepDir
+from tui_sweep.store.sweeps import Record, load
+
+_TAIL = 2048
+"""Bytes of an output that are looked at for its last line."""
+_FAILURE_LINES = 5
+"""Lines of a failed case's stderr that are shown."""
+
+
+class Teller(Protocol):
+    """Says how a sweep goes, in one of three manners."""
+
+    def begin(self) -> None: ...
+    def changed(self, table: CaseTable, index: int, at: float) -> None: ...
+    def end(self, table: CaseTable, code: int) -> None: ...
+
+
+def run_headless(folder: SweepDir, *, as_json: bool, quiet: bool) -> int:
+    """Run a sweep to its end in this process; its exit code, or 130 when it was interrupted."""
+    record = load(folder)
+    told: Teller
+    if as_json:
+        told = JsonLines(folder, record)
+    elif sys.stdout.isatty() and not quiet:
+        told = Progress(folder, record)
+    else:
+        told = Lines(folder, record, quiet=quiet)
+    return asyncio.run(_run(folder, told))
+
+
+async def _run(folder: SweepDir, told: Teller) -> int:
+    runner = open_runner(folder, observer=told)
+    interrupts = _Interrupts(runner)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, interrupts.interrupt)
+    loop.add_signal_handler(signal.SIGTERM, interrupts.leave)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the terminal is gone; the sweep goes on
+    await runner.run(ready=told.begin)
+    table = runner.table
+    code = exit_code(table.word_counts(), halted=runner.scheduler.halted)
+    if interrupts.count:
+        code = INTERRUPTED
+    told.end(table, code)
+    return code
+
+
+class _Interrupts:
+    """A first Ctrl-C cancels all and waits for the ends; a second leaves the sessions as they are."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.count = 0
+        self._runner = runner
+
+    def interrupt(self) -> None:
+        self.count += 1
+        if self.count > 1:
+            self._runner.leave()
+            return
+        click.echo("sweep-tui: cancelling all cases; Ctrl-C again leaves them as they are", err=True)
+        self._runner.wish(Cancel(None))
+
+    def leave(self) -> None:
+        self.count += 1
+        self._runner.leave()
+
+
+class JsonLines:
+    """One JSON object a line for the sweep, each change of a case, and the end."""
+
+    def __init__(self, folder: SweepDir, record: Record) -> None:
+        self._folder, self._record = folder, record
+        self._began = time.time()
+
+    def begin(self) -> None:
+        sweep = self._record.sweep
+        _write(
+            event="sweep",
+            id=self._folder.id,
+            name=sweep.name,
+            cases=self._record.cases,
+            merged=self._record.merged,
+            engine=sweep.engine,
+            dir=str(self._folder.path),
+            at=self._began,
+        )
+
+    def changed(self, table: CaseTable, index: int, at: float) -> None:
+        row = table.row(index)
+        _write(
+            event="case",
+            index=index,
+            attempt=row.attempt,
+            state=State(row.state).word,
+            session=_session(self._folder, self._record.sweep, row),
+            status=row.status,
+            reason=row.reason,
+            exit_code=row.exit_code,
+            at=at,
+        )
+
+    def end(self, table: CaseTable, code: int) -> None:
+        seconds = round(time.time() - self._began, 3)
+        _write(event="end", counts=table.word_counts(), exit_code=code, seconds=seconds)
+
+
+def _session(folder: SweepDir, sweep: Sweep, row: CaseRow) -> str | None:
+    if row.submitted is None:
+        return None
+    return session_name(folder.id, sweep.name, row.case, row.attempt)
+
+
+def _write(**values: Any) -> None:
+    _say(json.dumps({"v": 1, **values}))
+
+
+def _say(text: str) -> None:
+    """A line on stdout, at once. Who stopped listening must not stop the sweep."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # it lasts as long as we do
+
+
+class Lines:
+    """A line for each ended case; for a failed one also the last lines of its stderr."""
+
+    def __init__(self, folder: SweepDir, record: Record, *, quiet: bool = False) -> None:
+        from tui_sweep.core.plan import Plan
+
+        self._folder, self._record, self._quiet = folder, record, quiet
+        self._plan = Plan(record.sweep)
+        self._ended = 0
+        self._began = time.time()
+
+    def begin(self) -> None:
+        if self._quiet:
+            return
+        sweep, cases = self._record.sweep, self._record.cases
+        name = f" {sweep.name}" if sweep.name else ""
+        _say(f"sweep {self._folder.id}{name}: {cases:,} case{'s' if cases != 1 else ''} on {sweep.engine}")
+
+    def changed(self, table: CaseTable, index: int, at: float) -> None:
+        state = State(table.state[index])
+        if state not in FINAL:
+            return
+        self._ended = sum(table.counts[final] for final in FINAL)
+        if state is State.DONE and self._quiet:
+            return
+        self.say(self.line(table, index))
+        if state is not State.DONE and state is not State.CANCELLED:
+            for line in self._failure(table, index):
+                self.say(f"    {line}")
+
+    def say(self, text: str) -> None:
+        _say(text)
+
+    def line(self, table: CaseTable, index: int) -> str:
+        """How a case ended, in one line."""
+        row = table.row(index)
+        state = State(row.state)
+        took = f"{row.ended - row.started:.1f}s" if row.started and row.ended else "-"
+        variables = plain(" ".join(f"{k}={v}" for k, v in self._plan[index].variables.items()))
+        reason = f"  {plain(row.reason)}" if row.reason else ""
+        said = ""
+        if row.output_bytes:
+            said = last_line(_tail(self._folder.attempt(index, row.attempt) / "stdout"))
+        width = len(f"{len(table):,}")
+        return (
+            f"[{self._ended:>{width},}/{len(table):,}] #{index} {state.word:<9} {took:>7}  {variables}"
+            f"{reason}" + (f"  | {said}" if said else "")
+        )
+
+    def _failure(self, table: CaseTable, index: int) -> list[str]:
+        folder = self._folder.attempt(index, int(table.attempt[index]))
+        raw = _tail(folder / "stderr") or _tail(folder / "stdout")
+        lines = raw.decode("utf-8", "replace").splitlines()
+        return [plain(line) for line in lines[-_FAILURE_LINES:]]
+
+    def end(self, table: CaseTable, code: int) -> None:
+        if self._quiet:
+            return
+        counts = ", ".join(f"{count:,} {word}" for word, count in table.word_counts().items())
+        _say(f"{counts} in {time.time() - self._began:.1f}s; logs: sweep-tui log {self._folder.id} CASE")
+
+
+class Progress(Lines):
+    """A progress bar on a terminal, failures above it."""
+
+    def __init__(self, folder: SweepDir, record: Record) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        super().__init__(folder, record)
+        self._bar = Bar(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[counts]}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(markup=False, highlight=False),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=record.cases, counts="")
+
+    def begin(self) -> None:
+        super().begin()
+        self._bar.start()
+
+    def changed(self, table: CaseTable, index: int, at: float) -> None:
+        super().changed(table, index, at)
+        counts = " ".join(f"{word} {count:,}" for word, count in table.word_counts().items())
+        self._bar.update(self._task, completed=self._ended, counts=counts)
+
+    def say(self, text: str) -> None:
+        self._bar.console.print(text, soft_wrap=True)
+
+    def end(self, table: CaseTable, code: int) -> None:
+        self._bar.stop()
+        super().end(table, code)
+
+
+def _tail(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
+            return file.read()
+    except OSError:
+        return b""
