@@ -1,0 +1,80 @@
+"""What the benchmarks share: a machine state of their own, one child's cost, and the line they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SWEEP_TUI = str(Path(sys.executable).with_name("sweep-tui"))
+
+
+@contextmanager
+def fresh() -> Iterator[Path]:
+    """A temporary folder that is home, state and run-time directory for whatever is started in it."""
+    with tempfile.TemporaryDirectory(prefix="sweep-tui-bench-", ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        for variable in list(os.environ):
+            if variable.startswith(("BACKEND_", "SORNA_", "SWEEP_", "PYTHON", "XDG_", "PARALLEL")):
+                del os.environ[variable]
+        (home / "run").mkdir(mode=0o700)
+        os.environ["HOME"] = name
+        os.environ["XDG_RUNTIME_DIR"] = str(home / "run")
+        os.environ["SWEEP_TUI_STATE"] = str(home / "state")
+        yield home
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one child took."""
+
+    seconds: float
+    rss: int
+    """Peak, bytes. Never below this process's own, which a child starts as."""
+    stdout: str
+
+
+def cost(*args: str, cwd: Path | None = None, ends: tuple[int, ...] = (0,)) -> Cost:
+    """Runs a command to its end. Raises RuntimeError with its stderr when its exit code is not among ``ends``."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        began = time.perf_counter()
+        child = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if child.returncode not in ends:
+            said = err.read().decode("utf-8", "replace")[-2000:]
+            raise RuntimeError(f"{' '.join(args[:3])} … ended with {child.returncode}: {said}")
+        return Cost(seconds, usage.ru_maxrss * 1024, out.read().decode("utf-8", "replace"))
+
+
+def alternated(measures: Mapping[str, Callable[[], Any]], times: int) -> dict[str, list[Any]]:
+    """Each measure's results, taken in turns and each round in the other order: drift hits all alike."""
+    results: dict[str, list[Any]] = {name: [] for name in measures}
+    for turn in range(times):
+        for name in list(measures) if turn % 2 == 0 else reversed(measures):
+            results[name].append(measures[name]())
+    return results
+
+
+def median(values: list[float]) -> float:
+    """The median to four significant digits."""
+    return float(f"{statistics.median(values):.4g}")
+
+
+def report(name: str, *, figures: object, peer: object, ratio: float, bar: str, ok: bool) -> int:
+    """Prints the line. Returns the exit code."""
+    line = {"name": name, "figures": figures, "peer": peer, "ratio": round(ratio, 3), "bar": bar, "ok": ok}
+    print(json.dumps(line, ensure_ascii=False), flush=True)
+    return 0 if ok else 1
