@@ -41,10 +41,7 @@ _JOBLOG = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval
 @click.pass_obj
 def export_command(settings: Settings, *, sweep: str, form: str) -> None:
     """Print SWEEP's cases as CSV, as JSON lines, or as GNU parallel's job log."""
-    from tui_sweep.view.mask import Mask
-
     one = follower(settings, sweep)
-    mask = Mask(one.record.sweep)
     if form == "joblog":
         click.echo("\t".join(_JOBLOG))
         for line in _joblog(one):
@@ -56,7 +53,6 @@ def export_command(settings: Settings, *, sweep: str, form: str) -> None:
         writer.writerow([*_COLUMNS, *one.plan.names])
     for row in one.rows():
         case = one.case(row)
-        case["variables"] = mask.masked(case["variables"])
         if writer is None:
             click.echo(json.dumps(case))
         else:

@@ -20,6 +20,7 @@ from tui_sweep.core.scheduler import Cancel
 from tui_sweep.core.session import session_name
 from tui_sweep.core.states import FINAL, State
 from tui_sweep.core.sweep import Sweep
+from tui_sweep.run.log import log_to
 from tui_sweep.run.runner import Runner, open_runner
 from tui_sweep.store.layout import SweepDir
 from tui_sweep.store.sweeps import Record, load
@@ -28,6 +29,8 @@ _TAIL = 2048
 """Bytes of an output that are looked at for its last line."""
 _FAILURE_LINES = 5
 """Lines of a failed case's stderr that are shown."""
+_LONGEST = 400
+"""Characters of such a line."""
 
 
 class Teller(Protocol):
@@ -41,6 +44,7 @@ class Teller(Protocol):
 def run_headless(folder: SweepDir, *, as_json: bool, quiet: bool) -> int:
     """Run a sweep to its end in this process; its exit code, or 130 when it was interrupted."""
     record = load(folder)
+    log_to(folder.log)
     told: Teller
     if as_json:
         told = JsonLines(folder, record)
@@ -198,7 +202,7 @@ class Lines:
         folder = self._folder.attempt(index, int(table.attempt[index]))
         raw = _tail(folder / "stderr") or _tail(folder / "stdout")
         lines = raw.decode("utf-8", "replace").splitlines()
-        return [plain(line) for line in lines[-_FAILURE_LINES:]]
+        return [plain(line[:_LONGEST]) for line in lines[-_FAILURE_LINES:]]
 
     def end(self, table: CaseTable, code: int) -> None:
         if self._quiet:

@@ -103,16 +103,12 @@ def show_command(
     offset: int,
 ) -> None:
     """Print one snapshot of SWEEP and its cases."""
-    from tui_sweep.view.mask import Mask
-
     chosen = _states(states)
     one = follower(settings, sweep)
-    mask = Mask(one.record.sweep)
     summary = one.summary()
     click.echo(json.dumps(summary) if as_json else _heading(summary))
     for row in one.rows(offset=offset, limit=limit or None, states=chosen):
         case = one.case(row)
-        case["variables"] = mask.masked(case["variables"])
         click.echo(json.dumps(case) if as_json else _case_line(case))
 
 

@@ -33,13 +33,17 @@ def without_colours(text: str) -> str:
     return _ANSI.sub("", text)
 
 
+_LONGEST_LINE = 400
+"""Characters of a last line; nobody reads more of it in a row."""
+
+
 def last_line(raw: bytes) -> str:
-    """The last line in the tail of an output that says anything, plain. "" when none does.
+    """The last line in the tail of an output that says anything, plain and cut. "" when none does.
 
     Of a line that was overwritten with carriage returns (a progress bar) the last state counts.
     """
     for line in reversed(raw.decode("utf-8", "replace").split("\n")):
-        states = [plain(without_colours(state)).strip() for state in line.split("\r")]
-        if said := [state for state in states if state]:
-            return said[-1]
+        for state in reversed(line.split("\r")):
+            if said := plain(without_colours(state).strip()[:_LONGEST_LINE])[:_LONGEST_LINE].strip():
+                return said
     return ""

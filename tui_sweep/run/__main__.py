@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tui_sweep.core.errors import SweepError
 from tui_sweep.run.launch import HandShake
+from tui_sweep.run.log import log_to
 from tui_sweep.run.runner import open_runner
 from tui_sweep.store.layout import SweepDir
 
@@ -31,9 +32,7 @@ async def _serve(folder: SweepDir, launcher: HandShake) -> None:
 def main() -> None:
     """Run the sweep of ``argv[1]``, answer on the descriptor ``argv[2]``."""
     folder, launcher = SweepDir(Path(sys.argv[1])), HandShake(int(sys.argv[2]))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    log_to(folder.log)
     try:
         asyncio.run(_serve(folder, launcher))
     except SweepError as error:

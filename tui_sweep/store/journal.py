@@ -81,8 +81,11 @@ def file_system(path: Path) -> str:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    local = file_system(path.parent) not in _NETWORK_FILE_SYSTEMS
-    connection.execute(f"PRAGMA journal_mode = {'WAL' if local else 'DELETE'}")
+    kind = file_system(path.parent)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        # WAL needs memory shared between all who have the file open
+        log.info("journal with a rollback file, slower: path=%s file_system=%s", path, kind)
+    connection.execute(f"PRAGMA journal_mode = {'DELETE' if kind in _NETWORK_FILE_SYSTEMS else 'WAL'}")
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 

@@ -6,15 +6,17 @@ from collections.abc import Collection, Iterator
 from functools import cached_property
 from typing import Any
 
-from tui_sweep.core.cases import CaseRow
+from tui_sweep.core.cases import CaseRow, CaseTable
 from tui_sweep.core.outcome import exit_code
 from tui_sweep.core.plan import Plan
 from tui_sweep.core.session import session_name
+from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import FINAL, State
 from tui_sweep.store.journal import Reader
 from tui_sweep.store.layout import SweepDir
 from tui_sweep.store.lock import holder
 from tui_sweep.store.sweeps import Record, load
+from tui_sweep.view.mask import Mask
 
 _WINDOW = 10_000
 """Cases read from the journal at once."""
@@ -31,6 +33,7 @@ class Follower:
         self._reader = Reader(folder.database)
         self._version: int | None = None
         self.facts: dict[str, Any] = {}
+        self._table: CaseTable | None = None
         self.refresh()
 
     def close(self) -> None:
@@ -43,7 +46,20 @@ class Follower:
             return False
         self._version = version
         self.facts = self._reader.facts()
+        if self._table is not None:
+            for row in self._reader.changed(self._table.revision):
+                self._table.put(row)
         return True
+
+    @property
+    def table(self) -> CaseTable:
+        """Every case, kept up to date by ``refresh``; read-only. Loaded when it is first asked for:
+        100,000 rows take 0.3 s, a case that was never touched nothing."""
+        if self._table is None:
+            self._table = CaseTable(self.cases)
+            for row in self._reader.changed(0):
+                self._table.put(row)
+        return self._table
 
     @cached_property
     def record(self) -> Record:
@@ -53,6 +69,11 @@ class Follower:
     @cached_property
     def plan(self) -> Plan:
         return Plan(self.record.sweep)
+
+    @property
+    def slots(self) -> Slots:
+        """What each case asks of the engine."""
+        return self.record.sweep.slots
 
     @property
     def name(self) -> str | None:
@@ -156,6 +177,15 @@ class Follower:
         waiting = {"waiting", "held"} | _FINAL_WORDS
         return sum(count for word, count in self.counts.items() if word not in waiting)
 
+    @cached_property
+    def mask(self) -> Mask:
+        """Which of its variables hold a secret."""
+        return Mask(self.record.sweep)
+
+    def masked(self, index: int) -> dict[str, str]:
+        """A case's variables by column, secrets masked."""
+        return self.mask.masked(self.plan[index].variables)
+
     def case(self, row: CaseRow) -> dict[str, Any]:
         """One case as a JSON object (CONTRACT: ``show --json``)."""
         return {
@@ -167,7 +197,7 @@ class Follower:
             "status": row.status,
             "reason": self.reason(row),
             "exit_code": row.exit_code,
-            "variables": self.plan[row.case].variables,
+            "variables": self.masked(row.case),
             "submitted": row.submitted,
             "started": row.started,
             "ended": row.ended,
