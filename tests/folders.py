@@ -1,6 +1,7 @@
 """Sweeps on disk with states that a test chose: real folders, real journals, frozen times."""
 
 import asyncio
+import threading
 
 from tui_sweep.core.cases import CaseTable
 from tui_sweep.core.plan import Plan
@@ -33,6 +34,19 @@ _WAYS = {
 CAPACITY = {"cpu": {"total": "2", "used": "2"}, "mem": {"total": "25769803776", "used": "536870912"}}
 
 
+def commit(folder, entry):
+    """Write to a sweep's journal as a runner does; from inside another event loop, too."""
+
+    async def write():
+        journal = Journal(folder.database)
+        await journal.commit(entry)
+        await journal.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(write()))
+    thread.start()
+    thread.join()
+
+
 def make_folder(tmp_path, states, *, variables=None, facts=None, outputs=None, name="lr", **asked):
     """A sweep's folder with one case per state word; ``outputs`` gives stdout by case.
 
@@ -62,6 +76,8 @@ def make_folder(tmp_path, states, *, variables=None, facts=None, outputs=None, n
                 reason = "over --timeout 30 s" if word == "timeout" else "cancelled by you"
             table.move(index, event, EPOCH + index + 10 * step, reason=reason, exit_code=code, cause=cause)
     for index, raw in (outputs or {}).items():
+        if index >= count:
+            continue
         attempt = folder.attempt(index, 0)
         attempt.mkdir(parents=True)
         (attempt / "stdout").write_bytes(raw)
@@ -88,10 +104,5 @@ def make_folder(tmp_path, states, *, variables=None, facts=None, outputs=None, n
         **(facts or {}),
     }
 
-    async def write():
-        journal = Journal(folder.database)
-        await journal.commit(Entry(table.take_rows(), known))
-        await journal.close()
-
-    asyncio.run(write())
+    commit(folder, Entry(table.take_rows(), known))
     return folder

@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tui_sweep.core.errors import UsageError
@@ -319,3 +320,49 @@ def test_a_plan_may_be_longer_than_any_list():
     assert p[10**40 - 1].variables == {"Y": str(10**10 - 1), "X": str(10**30 - 1)}
     with pytest.raises(OverflowError):
         len(p)
+
+
+# Many cases at once
+
+
+MANY = [
+    plan(ranges=["a=case:x,y,z", "b=range:4", "c=linspace:0,1,5"], exec="$a $b $c"),
+    plan(ranges=["a=case:x,y,z", "b=range:3", "c=range:2"], exec="$a $b $c", zips=["a,b"]),
+    plan(ranges=["s=range:2", "a=case:1,11,1", "b=case:1,11", "c=range:3"], exec="$s $a$b $c"),
+    plan(ranges=["a=case:1,1,11", "s=range:2", "b=case:1,11"], exec="$a$b $s"),
+    plan(ranges=["a=case:x,x", "b=range:3"], exec="$a $b"),
+    plan(ranges=["a=case:p,q", "b=case:1,2", "c=case:u,v"], zips=["a,c"], exec="$a$c $b"),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("some", MANY, ids=range(len(MANY)))
+def test_the_positions_of_many_cases_are_those_of_each(some, dtype):
+    indices = np.random.default_rng(3).permutation(np.arange(some.count, dtype=dtype))
+    positions = some.positions(indices)
+    assert all(column.dtype in (dtype, np.int64) for column in positions)
+    for k, index in enumerate(indices.tolist()):
+        texts = [
+            variable.range[int(column[k])] for variable, column in zip(some.variables, positions, strict=True)
+        ]
+        assert dict(zip(some.names, texts, strict=True)) == some[index].variables
+
+
+@pytest.mark.parametrize("some", MANY, ids=range(len(MANY)))
+def test_a_variable_varies_when_two_cases_differ_in_it(some):
+    seen = {name: {case.variables[name] for case in some} for name in some.names}
+    assert some.varying == tuple(name for name in some.names if len(seen[name]) > 1)
+
+
+def test_what_varies_in_a_merged_plan_is_seen_in_the_cases_that_were_kept():
+    assert plan(ranges=["a=case:1,1", "b=case:5,5,6"], exec="$a$b").varying == ("b",)
+
+
+def test_positions_in_a_plan_that_is_longer_than_any_integer_of_numpy():
+    some = plan(ranges=["a=range:1" + "0" * 30, "b=range:3", "c=range:1" + "0" * 30], exec="$a $b $c")
+    indices = np.array([0, 5, 2**62])
+    assert [column.tolist() for column in some.positions(indices)] == [[0] * 3, [0] * 3, indices.tolist()]
+
+
+def test_positions_of_no_cases():
+    assert [len(column) for column in MANY[0].positions(np.array([], np.int64))] == [0, 0, 0]

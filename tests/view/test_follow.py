@@ -1,26 +1,15 @@
 """What a viewer reads from a folder, and that it keeps up with it."""
 
-import asyncio
-
 import pytest
 
-from tests.folders import EPOCH, make_folder
+from tests.folders import EPOCH, commit, make_folder
 from tui_sweep.core.errors import JournalError
 from tui_sweep.core.states import State
-from tui_sweep.store.journal import Entry, Journal
+from tui_sweep.store.journal import Entry
 from tui_sweep.store.layout import SweepDir
 from tui_sweep.view.follow import Follower
 
 WORDS = ["done", "failed", "running", "waiting", "pending", "cancelled", "lost", "timeout", "held"]
-
-
-def commit(folder, rows, **facts):
-    async def write():
-        journal = Journal(folder.database)
-        await journal.commit(Entry(rows, facts))
-        await journal.close()
-
-    asyncio.run(write())
 
 
 def test_cases_nobody_touched_are_there_too(tmp_path):
@@ -33,11 +22,8 @@ def test_a_table_keeps_up_with_what_is_committed(tmp_path):
     folder = make_folder(tmp_path, ["running", "waiting"])
     follower = Follower(folder)
     row = follower.table.row(0)
-    commit(
-        folder,
-        [row._replace(state=State.DONE, exit_code=0, ended=EPOCH + 60, revision=99)],
-        counts={"done": 1},
-    )
+    done = row._replace(state=State.DONE, exit_code=0, ended=EPOCH + 60, revision=99)
+    commit(folder, Entry([done], {"counts": {"done": 1}}))
     assert follower.refresh()
     assert State(follower.table.state[0]) is State.DONE
     assert follower.counts == {"done": 1}

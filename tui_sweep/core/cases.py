@@ -5,7 +5,7 @@ A million cases take 58 MB, 58 bytes each (a slotted dataclass a case was measur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,6 +94,14 @@ class CaseTable:
     def reason(self, index: int) -> str | None:
         """Why the case waits, or why it ended as it did."""
         return self._reasons[int(self._reason[index])]
+
+    @property
+    def reasons(self) -> tuple[np.ndarray, Sequence[str | None]]:
+        """All reasons at once: a number for each case, u4, and what the numbers stand for; read-only.
+
+        What a number stands for never changes; new ones come at the end. Number 0 is None.
+        """
+        return self._reason, self._reasons
 
     def where(self, states: Iterable[State]) -> np.ndarray:
         """The indices of all cases in these states: int64, ascending."""

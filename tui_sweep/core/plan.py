@@ -6,12 +6,20 @@ import math
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from tui_sweep.core.dimensions import KINDS, SHARED, Variable, dimensions
 from tui_sweep.core.errors import UsageError
-from tui_sweep.core.merging import Pieces, axes, fill
+from tui_sweep.core.merging import Axis, Pieces, axes, fill
 from tui_sweep.core.sweep import STAR, Sweep
 from tui_sweep.core.templates import Template, parse_template
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Whole = NDArray[np.signedinteger[Any]]
 
 LARGEST_SWEEP = 10_000_000
 """Cases that a sweep runs at most. A plan may be longer."""
@@ -64,6 +72,8 @@ class Plan:
             (v.range.values.text, i) for i, dim in enumerate(self._dimensions) for v in dim.variables
         ]
         self._fastest_first = axes(self._dimensions, templates)[::-1]
+        self.variables: tuple[Variable, ...] = tuple(variables)
+        """Slowest first, the members of a ``--zip`` side by side; each with all the values it may take."""
         self.names: tuple[str, ...] = tuple(variable.column for variable in variables)
         """The columns of ``Case.variables``, slowest first; the members of a ``--zip`` side by side."""
         self.count = math.prod(axis.count for axis in self._fastest_first)
@@ -99,6 +109,65 @@ class Plan:
         while index < self.count:
             yield self[index]
             index += 1
+
+    def positions(self, indices: Whole) -> list[Whole]:
+        """Which value each variable has in these cases, one array for each of ``names``, as ``position``."""
+        return [self.position(number, indices) for number in range(len(self.names))]
+
+    def position(self, number: int, indices: Whole) -> Whole:
+        """Which of its values variable ``number`` has in these cases, in the shape of ``indices``.
+
+        ``variables[number].range[position]`` is the text. A million int32 take 1 ms, int64 9 ms, and
+        ``plan[i]`` takes 2.5 s. The result is of the dtype of ``indices``, or int64.
+        """
+        axis, faster, weight, count = self._place(number)
+        steps = _digit(indices, faster, axis.count)
+        return steps if axis.kept is None else _digit(axis.kept[steps], weight, count)
+
+    @cached_property
+    def varying(self) -> tuple[str, ...]:
+        """The names whose values differ between cases."""
+        return tuple(name for number, name in enumerate(self.names) if self._varies(number))
+
+    def _varies(self, number: int) -> bool:
+        axis, _, weight, count = self._place(number)
+        steps: Iterator[int] = iter(range(count))
+        if axis.kept is not None:
+            import numpy as np
+
+            found = np.zeros(count, dtype=bool)
+            found[_digit(axis.kept, weight, count)] = True
+            steps = map(int, np.flatnonzero(found))
+        text_at = self._columns[number][0]
+        first = text_at(next(steps))
+        return any(text_at(step) != first for step in steps)
+
+    def _place(self, number: int) -> tuple[Axis, int, int, int]:
+        """A variable's axis and how many combinations all faster axes have; within the axis how many
+        the faster dimensions have, and its own.
+        """
+        place = self._columns[number][1]
+        faster = 1
+        for axis in self._fastest_first:
+            within = place - axis.first
+            if within >= 0:
+                return axis, faster, math.prod(axis.counts[within + 1 :]), axis.counts[within]
+            faster *= axis.count
+        raise IndexError(number)
+
+
+def _digit(ranks: Whole, weight: int, count: int) -> Whole:
+    """The mixed-radix digit of this weight, from 0 to ``count - 1``, of each rank."""
+    import numpy as np
+
+    # Not divmod, which is four times as slow; and weight and count may be above any int64.
+    highest = int(ranks.max(initial=0))
+    if weight > highest:
+        return np.zeros_like(ranks)
+    over = ranks // weight if weight > 1 else ranks
+    if count > highest // weight:
+        return over
+    return over - over // count * count
 
 
 def _command(option: str, text: str) -> Template:

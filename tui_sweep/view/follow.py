@@ -18,6 +18,8 @@ from tui_sweep.store.lock import holder
 from tui_sweep.store.sweeps import Record, load
 from tui_sweep.view.mask import Mask
 
+__all__ = ["Follower", "SweepDir"]
+
 _WINDOW = 10_000
 """Cases read from the journal at once."""
 

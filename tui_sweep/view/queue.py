@@ -1,0 +1,150 @@
+"""The queue: capacity and use per slot, who waits, why, and what frees next, as one frozen value."""
+
+from __future__ import annotations
+
+import heapq
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+
+from tui_sweep.core.plain import plain
+from tui_sweep.core.slots import Slots
+from tui_sweep.core.states import State
+from tui_sweep.view.follow import Follower
+
+_ENDED_LOOKED_AT = 1000
+"""Ended cases from which the typical time is taken: the latest ones are the most alike."""
+_ENOUGH = 3
+"""Ended cases below which nothing is foretold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One slot's capacity."""
+
+    slot: str
+    used: str
+    total: str
+    fraction: float
+    """Share in use, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One case that waits."""
+
+    case: int
+    waited: float | None
+    """Seconds since its turn came; None before that."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """One running case that may free its slots soon."""
+
+    case: int
+    ran: float
+    """Seconds."""
+    left: float | None
+    """Seconds until it ends if it takes as long as most; None when that is over, or nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What the queue panel shows."""
+
+    reachable: bool
+    server: str
+    bars: tuple[Bar, ...]
+    needs: str
+    """What each case asks, in words."""
+    waiting: int
+    """How many cases wait, sent or not."""
+    first: tuple[Waiting, ...]
+    sentence: str
+    """Why the first one waits, or that nothing does."""
+    next: tuple[Next, ...]
+    typical: float | None
+    """Seconds that most ended cases ran; None before three have."""
+
+
+def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
+    """The queue of a sweep at ``now`` (UNIX seconds), with the first ``limit`` that wait."""
+    engine = follower.facts.get("engine") or {}
+    typical = _typical(follower)
+    waiting = sum(follower.counts.get(word, 0) for word in ("waiting", "pending", "submitting"))
+    first = tuple(_first(follower, now, limit))
+    return Queue(
+        reachable=bool(engine.get("reachable", True)),
+        server=plain(str(engine.get("server") or engine.get("error") or "")),
+        bars=tuple(_bars(engine.get("capacity") or {})),
+        needs=", ".join(f"{slot} {follower.slots.shown(slot)}" for slot in follower.slots),
+        waiting=waiting,
+        first=first,
+        sentence=_sentence(first, waiting),
+        next=tuple(_next(follower, now, typical)),
+        typical=typical,
+    )
+
+
+def _bars(capacity: dict[str, dict[str, str]]) -> Iterable[Bar]:
+    for slot, amounts in capacity.items():
+        try:
+            used, total = Decimal(amounts["used"]), Decimal(amounts["total"])
+        except (KeyError, InvalidOperation, TypeError):
+            continue
+        fraction = float(used / total) if total > 0 else 0.0
+        shown = [plain(Slots({slot: amount}).shown(slot)) for amount in (used, total)]
+        yield Bar(plain(slot), shown[0], shown[1], min(max(fraction, 0.0), 1.0))
+
+
+def _first(follower: Follower, now: float, limit: int) -> Iterable[Waiting]:
+    """The first cases that wait: those the engine has, then those whose turn comes."""
+    table = follower.table
+    there = table.where([State.PENDING])[:limit].tolist()
+    found = there + _lowest(table.state, State.WAITING, limit - len(there))
+    for index in found:
+        row = table.row(index)
+        since = row.queued if row.queued is not None else row.submitted
+        waited = None if since is None else max(now - since, 0.0)
+        yield Waiting(index, waited, plain(follower.reason(row) or ""))
+
+
+def _lowest(states: np.ndarray, state: State, count: int) -> list[int]:
+    """The lowest indices in a state, without looking at a million when the first few will do."""
+    found: list[int] = []
+    for start in range(0, len(states), 65536):
+        if len(found) >= count:
+            break
+        found += (start + np.flatnonzero(states[start : start + 65536] == state)).tolist()
+    return found[: max(count, 0)]
+
+
+def _sentence(first: tuple[Waiting, ...], waiting: int) -> str:
+    if not waiting or not first:
+        return "Nothing waits."
+    return f"#{first[0].case}: {first[0].why}" if first[0].why else f"#{first[0].case} is next"
+
+
+def _typical(follower: Follower) -> float | None:
+    table = follower.table
+    if table.counts[State.DONE] < _ENOUGH:
+        return None
+    done = table.where([State.DONE])[-_ENDED_LOOKED_AT:]
+    ran = table.ended[done] - table.started[done]
+    known = ran[~np.isnan(ran)]
+    return float(statistics.median(known.tolist())) if len(known) >= _ENOUGH else None
+
+
+def _next(follower: Follower, now: float, typical: float | None, *, count: int = 3) -> Iterable[Next]:
+    """The running cases that have run longest."""
+    table = follower.table
+    running = table.where([State.RUNNING]).tolist()
+    for index in heapq.nsmallest(count, running, key=lambda index: float(table.started[index])):
+        ran = max(now - float(table.started[index]), 0.0)
+        left = None if typical is None or ran > typical else typical - ran
+        yield Next(index, ran, left)
