@@ -17,6 +17,7 @@ from tui_sweep.core.errors import SweepError
 _COMMANDS = {
     "run": "run",
     "plan": "plan",
+    "open": "screen",
     "ls": "look",
     "show": "look",
     "log": "log",
@@ -32,6 +33,8 @@ _COMMANDS = {
 }
 """Command → module; imported when it is asked for, so that each starts quickly."""
 
+_ALIASES = {"attach": "open"}
+
 
 class Commands(click.Group):
     """The commands, each imported when it is needed."""
@@ -40,6 +43,7 @@ class Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = _ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"tui_sweep.cli.{_COMMANDS[cmd_name]}")
@@ -66,6 +70,10 @@ def cli(ctx: click.Context, state_dir: str | None, config: str | None) -> None:
         config=Path(config) if config else None,
     )
     if ctx.invoked_subcommand is None:
+        from tui_sweep.cli.screen import has_screen, show_home
+
+        if has_screen():
+            ctx.exit(show_home(ctx.obj))
         click.echo(ctx.get_help())
 
 

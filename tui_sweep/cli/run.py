@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tui_sweep.store.layout import StateDir, SweepDir
 @click.option("--json", "as_json", is_flag=True, help="With --headless: events as JSON lines.")
 @click.option("--detach", "--enqueue-only", "detach", is_flag=True, help="Start it, print its id, return.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a large sweep.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the board with ASCII alone.")
 @click.option("--state-dir", metavar="PATH", help="Where sweep folders live.")
 @click.pass_obj
 def run_command(
@@ -36,28 +38,42 @@ def run_command(
     as_json: bool,
     detach: bool,
     yes: bool,
+    ascii_only: bool,
     state_dir: str | None,
     quiet: bool,
     **options: Any,
 ) -> int:
     """Start a sweep of IMAGE (with FILES) over every combination of its ranges."""
+    from tui_sweep.cli.screen import has_screen, show_board
+
     wanted = asked(options, settings)
     check_size(wanted.plan)
     state = StateDir(Path(state_dir).expanduser().absolute() if state_dir else settings.state_dir)
-    return start(wanted, state, yes=yes, detach=detach, as_json=as_json, quiet=quiet, stats=options["stats"])
+    folder = create_sweep(wanted, state, yes=yes, stats=options["stats"])
+    if detach:
+        start_detached(folder)
+        click.echo(folder.id)
+        return 0
+    if headless or as_json or not has_screen():
+        from tui_sweep.cli.headless import run_headless
+
+        return run_headless(folder, as_json=as_json, quiet=quiet)
+    start_detached(folder)
+    return show_board(folder, settings, ascii_only=ascii_only)
 
 
-def start(
+def create_sweep(
     wanted: Asked,
     state: StateDir,
     *,
     yes: bool = False,
-    detach: bool = False,
-    as_json: bool = False,
-    quiet: bool = False,
     stats: bool = False,
-) -> int:
-    """Create a sweep and run it; the exit code."""
+    tell: Callable[[Iterable[str]], None] = tell_notices,
+) -> SweepDir:
+    """A new sweep's folder, after everything that can be checked was, and the user was asked.
+
+    ``tell`` is given the notices.
+    """
     from tui_sweep import engines
 
     prepared = engines.load(wanted.sweep.engine).prepare(wanted.sweep, environ=os.environ, cwd=Path.cwd())
@@ -66,15 +82,10 @@ def start(
         total = wanted.plan.count + merged
         notices.append(f"{merged:,} of {total:,} cases are equal to an earlier one and were merged")
     if stats:
-        notices.append("--stats is not told apart here: waited and ran times are in sweep-tui show")
-    tell_notices(notices)
+        notices.append("--stats: waited and ran times of each case are in sweep-tui show and export")
+    tell(notices)
     _confirm(wanted, yes=yes)
-    folder = _create(wanted, state, prepared.place)
-    if detach:
-        return _detach(folder)
-    from tui_sweep.cli.headless import run_headless
-
-    return run_headless(folder, as_json=as_json, quiet=quiet)
+    return _create(wanted, state, prepared.place)
 
 
 def _confirm(wanted: Asked, *, yes: bool) -> None:
@@ -100,7 +111,8 @@ def _create(wanted: Asked, state: StateDir, place: dict[str, Any]) -> SweepDir:
     )
 
 
-def _detach(folder: SweepDir) -> int:
+def start_detached(folder: SweepDir) -> None:
+    """Start a runner that outlives us; nothing of the sweep is left when it cannot begin."""
     from tui_sweep.run import launch
     from tui_sweep.store.sweeps import remove
 
@@ -109,7 +121,5 @@ def _detach(folder: SweepDir) -> int:
     try:
         launch.start(folder)
     except SweepError:
-        remove(folder)  # nothing of it ever began
+        remove(folder)
         raise
-    click.echo(folder.id)
-    return 0

@@ -37,8 +37,13 @@ def collect(files: Sequence[str], basedir: Path) -> dict[str, Path]:
             )
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise UsageError("FILES: neither a file nor a folder", text=text, span=(0, len(text)))
-        for item in _walk(place, set()):
-            found[item.relative_to(base).as_posix()] = item
+        try:
+            for item in _walk(place, set()):
+                found[item.relative_to(base).as_posix()] = item
+        except OSError as error:
+            raise UsageError(
+                f"FILES: {error.filename}: {error.strerror}", text=text, span=(0, len(text))
+            ) from error
     return dict(sorted(found.items()))
 
 

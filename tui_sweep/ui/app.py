@@ -1,0 +1,182 @@
+"""SweepApp: themes, screens, global keys, manners. Small, and stays small."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from rich.console import RenderableType
+from rich.text import Text
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tui_sweep.core.errors import SweepError
+from tui_sweep.core.plain import plain
+from tui_sweep.ui.board import BoardScreen
+from tui_sweep.ui.help import Help, described
+from tui_sweep.ui.home import HomeScreen
+from tui_sweep.ui.narrow import narrowed
+from tui_sweep.view.follow import Follower, SweepDir
+
+_CRASHED = 70
+"""The exit code of our own fault (CONTRACT)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the window cannot do itself and is given: layers above it do it."""
+
+    start_runner: Callable[[SweepDir], object]
+    """Start a detached runner; raises SweepError."""
+    find: Callable[[str], Follower]
+    """A sweep by its id; raises SweepError."""
+    start_sweep: Callable[[Sequence[str]], str]
+    """Create and start a sweep from the words behind ``sweep-tui run``; its id. Raises SweepError."""
+    home: Callable[[], HomeScreen] | None = None
+    clock: Callable[[], float] = time.time
+
+
+class SweepApp(App[int]):
+    """The window: home, and the board of a sweep."""
+
+    TITLE = "sweep-tui"
+    ENABLE_COMMAND_PALETTE = True
+    CSS = "Toast { width: auto; max-width: 60; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark,f1", "help", "This help", id="app.help"),
+        Binding("colon,ctrl+p", "command_palette", "All actions, by name", id="app.palette"),
+        Binding("ctrl+l", "redraw", "Draw everything anew", id="app.redraw"),
+        Binding("ctrl+z", "suspend_process", "Back to the shell; the sweep goes on", id="app.suspend"),
+        Binding("ctrl+q", "leave", "Leave", id="app.leave", show=False, priority=True),
+    ]
+
+    def __init__(self, outside: Outside, *, sweep: Follower | None = None, ascii_only: bool = False) -> None:
+        """With ``sweep`` its board is all there is; without, home is."""
+        super().__init__()
+        self._outside = outside
+        self._sweep = sweep
+        self._ascii = ascii_only
+        self._crashed = False
+
+    def on_mount(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Textual restores the terminal on SIGINT only
+            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+        if self._sweep is not None:
+            self.open(self._sweep)
+        elif self._outside.home is not None:
+            self.push_screen(self._outside.home())
+
+    def open(self, sweep: Follower) -> None:
+        """Show the board of a sweep."""
+        start = partial(self._outside.start_runner, sweep.folder)
+        from_home = self._sweep is None
+        clock = self._outside.clock
+        self.push_screen(
+            BoardScreen(sweep, start_runner=start, clock=clock, ascii_only=self._ascii, from_home=from_home)
+        )
+
+    def on_home_screen_open(self, event: HomeScreen.Open) -> None:
+        self._open(event.sweep_id)
+
+    def _open(self, sweep_id: str) -> None:
+        try:
+            self.open(self._outside.find(sweep_id))
+        except SweepError as error:
+            self.notify(plain(str(error)), severity="error", markup=False)
+
+    def on_home_screen_start(self, event: HomeScreen.Start) -> None:
+        self._start(event.words)
+
+    @work(thread=True, exit_on_error=False)  # it copies files and waits for the runner; errors are told
+    def _start(self, words: Sequence[str]) -> None:
+        try:
+            started = self._outside.start_sweep(words)
+        except SweepError as error:
+            self.call_from_thread(self._refuse, error)
+        else:
+            self.call_from_thread(self._open, started)
+
+    def _refuse(self, error: SweepError) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, HomeScreen):
+                screen.refuse(error)
+
+    def on_board_screen_left(self, event: BoardScreen.Left) -> None:
+        if event.home:
+            self.pop_screen()
+            if isinstance(self.screen, HomeScreen):
+                self.screen.action_sweeps()  # a form that kept the focus would swallow the next key
+            return
+        code = 0 if event.detached else event.exit_code
+        self.exit(code, return_code=code)
+
+    def action_leave(self) -> None:
+        """ctrl+q is what q is: a reflex must not lose the screen."""
+        screen = self.screen
+        if isinstance(screen, BoardScreen):
+            screen.action_leave()
+        elif isinstance(screen, HomeScreen):
+            self.exit(0)
+
+    def action_redraw(self) -> None:
+        self.refresh(repaint=True, layout=True)
+
+    def action_help(self) -> None:
+        """Every key of this screen, its focused pane first."""
+        screen = self.screen
+        if isinstance(screen, Help):
+            return
+        nodes = [node for node in (self.focused, screen, self) if node is not None]
+        parts = [(type(node).__doc__ or "", described(node)) for node in nodes]
+        self.push_screen(Help([(title.partition("\n")[0], lines) for title, lines in parts]))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: every action of the screen below, and Textual's own."""
+        yield from super().get_system_commands(screen)
+        for active in screen.active_bindings.values():
+            binding, node = active.binding, active.node
+            if binding.description and type(node).__module__.startswith("tui_sweep"):
+                run = partial(self.run_action, binding.action, node)
+                yield SystemCommand(binding.description, f"key {binding.key}", run)
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Send only the cells that changed: Textual rewrites all that stands left of a change, 260 bytes
+        a row where 60 will do."""
+        super()._display(screen, narrowed(renderable))
+
+    def _fatal_error(self) -> None:
+        """One paragraph in place of Textual's traceback; Textual has no public hook for it."""
+        self._return_code = _CRASHED
+        if self._crashed:
+            return  # what follows from the first one explains nothing
+        self._crashed = True
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="sweep-tui-crash-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            traceback.print_exc(file=file)
+        back = f"sweep-tui open {self._sweep.folder.id}" if self._sweep is not None else "sweep-tui"
+        self._exit_renderables.append(
+            Text(
+                "sweep-tui: internal error of the screen; the cases still run.\n"
+                f"Come back with: {back}\nThe crash file is {file.name}"
+            )
+        )
+        self._close_messages_no_wait()
+
+
+def ascii_wanted(environ: os._Environ[str] | dict[str, str]) -> bool:
+    """Whether the terminal says that it has no more than ASCII."""
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    return environ.get("TERM") == "linux" or not ("UTF-8" in locale.upper() or "UTF8" in locale.upper())
