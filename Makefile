@@ -7,7 +7,7 @@ PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench format clean
+.PHONY: help run test check bench format screenshots pictures clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -19,7 +19,7 @@ run: $(VENV)/.installed ## set up, then run four cases at once and show what the
 	    -r cpu=1 -r mem=256m \
 	    -e 'CASENO=$$X' \
 	    --env-range=X=case:1,2,3,4 \
-	    lablup/python:3.6-ubuntu18.04 </dev/null
+	    lablup/python:3.6-ubuntu18.04
 
 test: $(VENV)/.installed-dev ## set up, then run the tests (some of them: make test ARGS='tests/core -x')
 	$(BIN)/python -m pytest $(ARGS)
@@ -38,6 +38,12 @@ bench: $(VENV)/.installed-dev ## speed and size, each beside its peer: a JSON li
 	@command -v parallel >/dev/null || { echo 'make: install parallel: GNU parallel is the peer (Debian, Ubuntu: apt install parallel)' >&2; exit 1; }
 	@command -v xargs >/dev/null || { echo 'make: install findutils: xargs is the peer (Debian, Ubuntu: apt install findutils)' >&2; exit 1; }
 	@status=0; for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || status=1; done; exit $$status
+
+screenshots: $(VENV)/.installed-dev ## pictures of a real run of the demo, into screenshots/
+	$(BIN)/python -m tests.screenshots
+
+pictures: $(VENV)/.installed-dev ## make the expected pictures of the tests anew; look at them before you commit
+	$(BIN)/python -m pytest -q tests/ui --snapshot-update
 
 clean: ## remove the environment and everything that can be made again
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

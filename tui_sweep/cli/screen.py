@@ -16,6 +16,7 @@ from tui_sweep.core.errors import UsageError
 from tui_sweep.store.layout import StateDir, SweepDir
 
 if TYPE_CHECKING:
+    from tui_sweep.ui.app import SweepApp
     from tui_sweep.ui.home import HomeScreen
     from tui_sweep.view.follow import Follower
 
@@ -38,6 +39,13 @@ def show_home(settings: Settings) -> int:
 
 
 def _show(settings: Settings, sweep: Follower | None, *, ascii_only: bool = False) -> int:
+    app = window(settings, sweep, ascii_only=ascii_only)
+    app.run()
+    return app.return_code or 0
+
+
+def window(settings: Settings, sweep: Follower | None, *, ascii_only: bool = False) -> SweepApp:
+    """The window with all that it is given from outside, not yet open."""
     from tui_sweep.run.launch import start
     from tui_sweep.ui.app import Outside, SweepApp, ascii_wanted
     from tui_sweep.view.follow import Follower
@@ -50,9 +58,7 @@ def _show(settings: Settings, sweep: Follower | None, *, ascii_only: bool = Fals
         start_sweep=partial(_start_sweep, settings),
         home=partial(_home, settings, ascii_only=plain_ascii),
     )
-    app = SweepApp(outside, sweep=sweep, ascii_only=plain_ascii)
-    app.run()
-    return app.return_code or 0
+    return SweepApp(outside, sweep=sweep, ascii_only=plain_ascii)
 
 
 def _home(settings: Settings, *, ascii_only: bool) -> HomeScreen:

@@ -23,8 +23,10 @@ from textual.screen import Screen
 from tui_sweep.core.errors import SweepError
 from tui_sweep.core.plain import plain
 from tui_sweep.ui.board import BoardScreen
+from tui_sweep.ui.grid import CaseGrid
 from tui_sweep.ui.help import Help, described
 from tui_sweep.ui.home import HomeScreen
+from tui_sweep.ui.log import LogPane
 from tui_sweep.ui.narrow import narrowed
 from tui_sweep.view.follow import Follower, SweepDir
 
@@ -134,13 +136,12 @@ class SweepApp(App[int]):
         self.refresh(repaint=True, layout=True)
 
     def action_help(self) -> None:
-        """Every key of this screen, its focused pane first."""
+        """Every key of this screen, then of the pane that has the focus, then those that always work."""
         screen = self.screen
         if isinstance(screen, Help):
             return
-        nodes = [node for node in (self.focused, screen, self) if node is not None]
-        parts = [(type(node).__doc__ or "", described(node)) for node in nodes]
-        self.push_screen(Help([(title.partition("\n")[0], lines) for title, lines in parts]))
+        nodes = [node for node in (screen, self.focused, self) if node is not None]
+        self.push_screen(Help([(_TITLES.get(type(node), "Here"), described(node)) for node in nodes]))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action of the screen below, and Textual's own."""
@@ -174,6 +175,16 @@ class SweepApp(App[int]):
             )
         )
         self._close_messages_no_wait()
+
+
+_TITLES: dict[type, str] = {
+    BoardScreen: "The board",
+    CaseGrid: "The cases",
+    LogPane: "The log",
+    HomeScreen: "Home",
+    SweepApp: "Everywhere",
+}
+"""What a person calls the parts whose keys the help lists."""
 
 
 def ascii_wanted(environ: os._Environ[str] | dict[str, str]) -> bool:

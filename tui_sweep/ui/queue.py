@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
@@ -57,35 +59,55 @@ class QueuePanel(_QueueWidget):
 
     def lines(self, queue: Queue, width: int) -> list[list[Segment]]:
         head = set_cell_size(f"-- queue  {queue.server} " + "-" * width, width)
-        made = [[Segment(head, _BOLD)]]
-        made += [self._bar(bar, width) for bar in queue.bars]
-        made.append([Segment(f" {queue.waiting:,} waiting, each needs {queue.needs}")])
-        room = max(self.size.height - len(made) - len(queue.next) - 3, 1)
-        made += [self._waiting(one, width) for one in queue.first[:room]]
-        if queue.waiting > len(queue.first[:room]):
-            made.append([Segment(f" … {queue.waiting - len(queue.first[:room]):,} more", _DIM)])
+        made = [[Segment(head, _BOLD)], *(self._bar(bar, width) for bar in queue.bars)]
+        if not queue.waiting:
+            made.append([Segment(" Nothing waits.")])
+        else:
+            made += _wrapped(f"{queue.waiting:,} waiting, each needs {queue.needs}", width)
+            room = max(self.size.height - len(made) - len(queue.next) - 2, 1)
+            made += self._waiting(queue, width)[:room]
         if queue.next:
             typical = f", most take {brief(queue.typical)}" if queue.typical is not None else ""
-            made.append([Segment(f" next to free{typical}:", _DIM)])
+            made.append([Segment(f" frees next{typical}:", _DIM)])
             made += [[Segment(" " + _next(one))] for one in queue.next]
         return made
 
     def _bar(self, bar: Bar, width: int) -> list[Segment]:
-        text = f" {bar.slot:<5} {bar.used} of {bar.total} in use"
-        room = max(min(width - cell_len(text) - 4, 30), 0)
+        text = f"{bar.used} of {bar.total}"
+        room = max(min(width - cell_len(bar.slot) - cell_len(text) - 6, 30), 0)
         full = round(room * bar.fraction)
         style = _WARN if bar.fraction >= 1 else Style(color="green")
         fill = "#" if self._ascii else "⣿"
         return [
-            Segment(text + "  ["),
+            Segment(f" {bar.slot:<4}["),
             Segment(fill * full, style),
             Segment("." * (room - full), _DIM),
-            Segment("]"),
+            Segment(f"] {text}"),
         ]
 
-    def _waiting(self, one: Waiting, width: int) -> list[Segment]:
-        text = f" #{one.case:<5} {brief(one.waited):>6}  {one.why}"
-        return [Segment(set_cell_size(text, min(cell_len(text), width)))]
+    def _waiting(self, queue: Queue, width: int) -> list[list[Segment]]:
+        """Why the first one waits, in full; the others by number, unless they wait for something else."""
+        first, *others = queue.first
+        made = _wrapped(_why(first), width)
+        alike = [one for one in others if not one.why or one.why.endswith(first.why)]
+        for one in others:
+            if one not in alike:
+                made += _wrapped(_why(one), width)
+        more = queue.waiting - len(queue.first)
+        then = " ".join(f"#{one.case}" for one in alike) + (f" and {more:,} more" if more else "")
+        return made + (_wrapped(f"then {then}", width) if then else [])
+
+
+def _why(one: Waiting) -> str:
+    """One case that waits, in a sentence."""
+    waited = f" waits {brief(one.waited)}" if one.waited is not None else ""
+    return f"#{one.case}{waited}: {one.why}" if one.why else f"#{one.case}{waited}"
+
+
+def _wrapped(text: str, width: int) -> list[list[Segment]]:
+    """A text over as many lines as it takes."""
+    lines = textwrap.wrap(text, max(width - 2, 10), subsequent_indent="  ")
+    return [[Segment(f" {line}")] for line in lines]
 
 
 class QueueLine(_QueueWidget):
