@@ -3,11 +3,33 @@
 import pytest
 
 from tests.folders import EPOCH, make_folder
+from tests.ui.home_window import NOW, Window, make, tell
+from tui_sweep.config import read_settings
+from tui_sweep.store.layout import StateDir
 from tui_sweep.ui.app import Outside, SweepApp
 from tui_sweep.view.follow import Follower
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
-STATES = ["done", "done", "failed", "done", "running", "failed", "cancelled", "starting", "pending", "held", "timeout", "lost", "running", "waiting", "waiting", "waiting", "waiting", "waiting"]
+STATES = [
+    "done",
+    "done",
+    "failed",
+    "done",
+    "running",
+    "failed",
+    "cancelled",
+    "starting",
+    "pending",
+    "held",
+    "timeout",
+    "lost",
+    "running",
+    "waiting",
+    "waiting",
+    "waiting",
+    "waiting",
+    "waiting",
+]
 LOG = (
     b"".join(b"epoch %d/30 loss %.3f acc %.3f\n" % (i, 1 / (i + 1), 1 - 1 / (i + 2)) for i in range(30))
     + "끝 🎉 \x1b[32mgreen\x1b[0m [/oops]\n".encode()
@@ -83,3 +105,28 @@ def test_help(snap_compare, app, size):
 
 def test_nothing_matches_the_filter(snap_compare, app):
     assert snap_compare(app, terminal_size=(80, 24), press=["slash", *"LR=7", "enter"])
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    """Home with three sweeps whose ids and ages are fixed, and the facts of an engine that is half full."""
+    ids = iter(["a1111111", "b2222222", "c3333333"])
+    monkeypatch.setattr("tui_sweep.store.sweeps.new_id", lambda: next(ids))
+    state = StateDir(tmp_path)
+    for age, (name, counts) in enumerate(
+        [
+            ("mnist-lr", {"done": 3, "failed": 1}),
+            ("데이터", {"done": 1, "running": 2, "waiting": 1}),
+            (None, {"waiting": 4}),
+        ]
+    ):
+        folder = make(state, name, counts=counts)
+        about = {"id": folder.id, "name": name, "engine": "local", "cases": 4, "merged": 0}
+        tell(folder, sweep={**about, "started": NOW - 4000 * (3 - age)})
+    settings = read_settings(environ={"SWEEP_TUI_STATE": str(tmp_path)}, cwd=tmp_path, options={})
+    return Window(state, settings)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_home(snap_compare, at_home, size):
+    assert snap_compare(at_home, terminal_size=size)
