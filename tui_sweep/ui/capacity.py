@@ -11,8 +11,7 @@ from textual.widget import Widget
 from tui_sweep.core.states import State
 from tui_sweep.ui.carets import fitted
 from tui_sweep.ui.look import LOOKS
-from tui_sweep.view.capacity import Capacity
-from tui_sweep.view.queue import Bar
+from tui_sweep.view.capacity import Bar, Capacity
 
 _DIM, _BOLD, _WARN = Style(dim=True), Style(bold=True), Style(bold=True, reverse=True)
 _WIDEST = 24

@@ -10,7 +10,8 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_sweep.view.queue import Bar, Next, Queue, Waiting
+from tui_sweep.view.capacity import Bar
+from tui_sweep.view.queue import Next, Queue, Waiting
 from tui_sweep.view.times import brief
 
 _DIM, _BOLD, _WARN = Style(dim=True), Style(bold=True), Style(color="yellow")

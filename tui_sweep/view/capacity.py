@@ -10,7 +10,6 @@ from typing import Protocol
 from tui_sweep.core.errors import UsageError
 from tui_sweep.core.plain import plain
 from tui_sweep.core.slots import Slots
-from tui_sweep.view.queue import Bar
 
 
 class EngineFacts(Protocol):
@@ -22,6 +21,33 @@ class EngineFacts(Protocol):
     def server(self) -> str: ...
     @property
     def capacity(self) -> Mapping[str, Mapping[str, str]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One slot's capacity."""
+
+    slot: str
+    used: str
+    total: str
+    fraction: float
+    """Share in use, 0 to 1."""
+
+
+def bars(told: Mapping[str, Mapping[str, str]]) -> tuple[tuple[Bar, ...], Slots]:
+    """A bar a slot, and the totals; figures that are none are left out: a server says what it likes."""
+    found: list[Bar] = []
+    total: dict[str, Decimal] = {}
+    for slot, amounts in told.items():
+        try:
+            have, used = Decimal(amounts["total"]), Decimal(amounts["used"])
+        except (KeyError, InvalidOperation, TypeError):
+            continue
+        fraction = float(used / have) if have > 0 else 0.0
+        shown = [plain(Slots({slot: amount}).shown(slot)) or "0" for amount in (used, have)]
+        found.append(Bar(plain(slot), shown[0], shown[1], min(max(fraction, 0.0), 1.0)))
+        total[slot] = have
+    return tuple(found), Slots(total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +64,9 @@ class Capacity:
 
 def capacity(engine: str, facts: EngineFacts) -> Capacity:
     """What an engine said of itself."""
-    bars: list[Bar] = []
-    total: dict[str, Decimal] = {}
-    for slot, amounts in facts.capacity.items():
-        try:
-            have, used = Decimal(amounts["total"]), Decimal(amounts["used"])
-        except (KeyError, InvalidOperation, TypeError):
-            continue
-        fraction = float(used / have) if have > 0 else 0.0
-        shown = [plain(Slots({slot: amount}).shown(slot)) or "0" for amount in (used, have)]
-        bars.append(Bar(plain(slot), shown[0], shown[1], min(max(fraction, 0.0), 1.0)))
-        total[slot] = have
+    found, total = bars(facts.capacity)
     trouble = "" if facts.reachable else "does not answer"
-    return Capacity(plain(engine), plain(facts.server), tuple(bars), Slots(total), trouble)
+    return Capacity(plain(engine), plain(facts.server), found, total, trouble)
 
 
 def unfit(asked: Slots, there: Capacity) -> UsageError | None:

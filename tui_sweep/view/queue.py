@@ -6,30 +6,18 @@ import heapq
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
 from tui_sweep.core.plain import plain
-from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import State
+from tui_sweep.view.capacity import Bar, bars
 from tui_sweep.view.follow import Follower
 
 _ENDED_LOOKED_AT = 1000
 """Ended cases from which the typical time is taken: the latest ones are the most alike."""
 _ENOUGH = 3
 """Ended cases below which nothing is foretold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One slot's capacity."""
-
-    slot: str
-    used: str
-    total: str
-    fraction: float
-    """Share in use, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +69,7 @@ def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
     return Queue(
         reachable=bool(engine.get("reachable", True)),
         server=plain(str(engine.get("server") or engine.get("error") or "")),
-        bars=tuple(_bars(engine.get("capacity") or {})),
+        bars=bars(engine.get("capacity") or {})[0],
         needs=", ".join(f"{slot} {follower.slots.shown(slot)}" for slot in follower.slots),
         waiting=waiting,
         first=first,
@@ -89,17 +77,6 @@ def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
         next=tuple(_next(follower, now, typical)),
         typical=typical,
     )
-
-
-def _bars(capacity: dict[str, dict[str, str]]) -> Iterable[Bar]:
-    for slot, amounts in capacity.items():
-        try:
-            used, total = Decimal(amounts["used"]), Decimal(amounts["total"])
-        except (KeyError, InvalidOperation, TypeError):
-            continue
-        fraction = float(used / total) if total > 0 else 0.0
-        shown = [plain(Slots({slot: amount}).shown(slot)) for amount in (used, total)]
-        yield Bar(plain(slot), shown[0], shown[1], min(max(fraction, 0.0), 1.0))
 
 
 def _first(follower: Follower, now: float, limit: int) -> Iterable[Waiting]:
