@@ -154,3 +154,18 @@ def test_a_case_of_a_runner_that_was_killed_frees_its_slots_when_it_ends(
     assert facts["capacity"]["cpu"]["used"] == str(cpus)
     (tmp_path / "go").touch()
     wait_until(lambda: json.loads(run_cli("engine", "--json").stdout)["capacity"]["cpu"]["used"] == "0")
+
+
+def test_a_sweep_of_another_host_is_not_resumed_here(run_cli, shown, wait_until, state):
+    started = run_cli("run", "--detach", "--exec", "sleep 600", "sh")
+    wait_until(lambda: shown()[0]["counts"] == {"running": 1})
+    run_cli("cancel", "@", "--all")
+    run_cli("wait", "@")
+    path = state / "sweeps" / started.stdout.strip() / "sweep.json"
+    record = json.loads(path.read_text())
+    record["place"]["host"] = "elsewhere"
+    path.write_text(json.dumps(record))
+    done = run_cli("retry", "@", "0")
+    assert done.returncode == 3
+    assert "elsewhere" in done.stderr
+    assert shown()[0]["counts"] == {"cancelled": 1}

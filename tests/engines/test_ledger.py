@@ -436,3 +436,40 @@ def test_a_hold_says_whose_it_is(bench: Bench) -> None:
             await until(lambda: not held.exists())
 
     asyncio.run(main())
+
+
+def test_files_of_ended_holds_serve_the_next_ones_and_none_is_left(where: Path, two: Two) -> None:
+    one, other = two
+    one.take(spec("aaaa-0", 1))
+    inode = (where / "held" / "aaaa-0").stat().st_ino
+    one.release("aaaa-0")
+    assert os.listdir(where / "held") == []
+    one.take(spec("aaaa-1", 1))
+    assert (where / "held" / "aaaa-1").stat().st_ino == inode
+    assert json.loads((where / "held" / "aaaa-1").read_bytes())["name"] == "aaaa-1"
+    assert [hold.name for hold in other.holds()] == ["aaaa-1"]
+    one.release("aaaa-1")
+    one.close()
+    assert os.listdir(where / "spare") == []
+
+
+def test_a_file_that_is_still_locked_is_not_used_again(where: Path, two: Two) -> None:
+    one, _ = two
+    one.take(spec("aaaa-0", 1))
+    kept = os.dup(one.fd("aaaa-0") or -1)
+    one.release("aaaa-0")
+    assert os.listdir(where / "spare") == []
+    one.take(spec("aaaa-1", 1))
+    assert (where / "held" / "aaaa-1").stat().st_ino != os.fstat(kept).st_ino
+    os.close(kept)
+
+
+def test_spares_that_are_gone_or_were_left_are_no_trouble(where: Path, two: Two) -> None:
+    one, other = two
+    one.take(spec("aaaa-0", 1))
+    one.release("aaaa-0")
+    (where / "spare" / "somebody's").touch()
+    other.close()
+    other.open()
+    assert os.listdir(where / "spare") == []
+    assert one.take(spec("aaaa-1", 1)) is None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ import pytest
 from tests.conftest import wait_until
 from tui_sweep.core.errors import EngineBusy, EngineDenied
 from tui_sweep.engines.local import shim
-from tui_sweep.engines.local.shim import Launch, Outcome, is_shim, read_claim, read_outcome, spawn
+from tui_sweep.engines.local.shim import Launch, Outcome, is_another, is_shim, read_claim, read_outcome
+from tui_sweep.engines.local.spawner import UNFIT, Settings
 
 
 @pytest.fixture
@@ -22,7 +26,6 @@ def lock(tmp_path: Path) -> int:
 def launch(folder: Path, *command: str, **changes: str) -> Launch:
     path = str(folder)
     values: dict[str, str] = {"clean": "", "build": "", "cwd": path, "shell": "/bin/sh", **changes}
-    env = {b"PATH": os.environ["PATH"].encode()}
     return Launch(
         "ab12cd34-0",
         path,
@@ -30,9 +33,27 @@ def launch(folder: Path, *command: str, **changes: str) -> Launch:
         f"{path}/stderr",
         f"{path}/exit",
         command=command,
-        env=env,
+        env={},
+        base={b"PATH": os.environ["PATH"].encode()},
         **values,
     )  # type: ignore[arg-type, unused-ignore]
+
+
+def spawn(launch: Launch, hold: int) -> int:
+    """As the spawner starts it."""
+    settings = Settings(shim.SHIM.encode(), dict(launch.base), shim.CAUGHT)
+    pids = []
+
+    async def ask(words: list[bytes], env: dict[bytes, bytes]) -> int:
+        pid, wrong = settings.launch(words, env, hold, [])
+        pids.append(pid)
+        return wrong
+
+    try:
+        assert asyncio.run(shim.spawn(launch, ask))
+    finally:
+        os.close(settings.null)
+    return pids[0]
 
 
 def code(pid: int) -> int:
@@ -125,8 +146,12 @@ def test_only_the_shim_of_that_attempt_is_one(tmp_path: Path, lock: int) -> None
     assert not is_shim(pid, f"{tmp_path}x")
     assert not is_shim(os.getpid(), str(tmp_path))
     assert not is_shim(2**22, str(tmp_path))
+    assert not is_another(pid, str(tmp_path))
+    assert is_another(pid, f"{tmp_path}x")
+    assert is_another(os.getpid(), str(tmp_path))
     os.killpg(pid, 9)
     wait_until(lambda: not is_shim(pid, str(tmp_path)))  # a zombie is not alive
+    assert not is_another(pid, str(tmp_path))  # but nobody else has its number
     code(pid)
 
 
@@ -155,18 +180,23 @@ def test_a_claim_that_was_never_written_names_no_process(tmp_path: Path, text: s
     assert claim.pid == 0
 
 
-def test_errors_of_the_start_are_told_in_words(
-    tmp_path: Path, lock: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(*_: object, **__: object) -> int:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    with pytest.raises(EngineDenied, match="too large"):
+def test_errors_of_the_start_are_told_in_words(tmp_path: Path, lock: int) -> None:
+    with pytest.raises(EngineDenied, match="exec with 195 KiB"):
         spawn(launch(tmp_path, "x" * 200_000), lock)
-    monkeypatch.setattr(os, "posix_spawn", failing)
-    with pytest.raises(EngineBusy, match="temporarily") as caught:
-        spawn(launch(tmp_path, "x"), lock)
-    assert caught.value.retry_after > 0
+    with pytest.raises(EngineDenied, match="exec holds a character"):
+        spawn(launch(tmp_path, "a\0b"), lock)
+    with pytest.raises(EngineDenied, match="build holds a character"):
+        spawn(launch(tmp_path, "x", build="\ud800"), lock)
+    assert "variable BAD" in str(shim.refusal(replace(launch(tmp_path), env={b"BAD": b"\0"}), UNFIT))
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOSPC])
+def test_a_machine_that_is_full_is_busy_and_not_a_refusal(tmp_path: Path, number: int) -> None:
+    busy = shim.refusal(launch(tmp_path, "x"), number)
+    assert isinstance(busy, EngineBusy)
+    assert busy.retry_after > 0
+    assert os.strerror(number) in str(busy)
+    assert isinstance(shim.refusal(launch(tmp_path, "x"), errno.ENOENT), EngineDenied)
 
 
 def test_the_text_is_of_builtins_only() -> None:

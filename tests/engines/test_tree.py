@@ -41,12 +41,27 @@ def found(processes: list[Process], one: Subject, clues: dict[int, list[str]] | 
     return {p.pid for p in told.get("a", [])}
 
 
+@pytest.fixture
+def its_shim(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Process 10 is the shim of the case, whatever this machine's process 10 is."""
+    monkeypatch.setattr(tree, "is_another", lambda pid, folder: (pid, folder) != (10, MARK))
+
+
+@pytest.mark.usefixtures("its_shim")
 def test_a_session_its_descendants_marks_and_holds_belong_to_a_case() -> None:
     everyone = [
         process(10), process(11, 10, 10), process(12, 11), process(13, 12), process(20), process(21), process(22),
     ]  # fmt: skip
     clues: dict[int, list[str]] = {20: [MARK], 21: ["/held/a"], 22: ["/out/000000.1", "/held/b"]}
     assert found(everyone, subject(), clues) == {10, 11, 12, 13, 20, 21}
+
+
+def test_a_session_is_not_believed_when_its_shim_has_been_waited_for_and_nobody_told_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tree, "is_another", lambda pid, folder: pid == 10)
+    assert found([process(10), process(11, 10, 10)], subject()) == set()  # 10 is somebody else's by now
+    assert found([process(11, 1, 10)], subject()) == {11}
 
 
 def test_zombies_do_not_count_but_lead_to_their_children() -> None:
@@ -70,6 +85,7 @@ def test_a_session_that_was_not_watched_is_believed_only_with_its_shim(
     assert found(processes, subject(is_ours=False)) == {10, 11}
 
 
+@pytest.mark.usefixtures("its_shim")
 def test_this_process_is_never_part_of_a_case() -> None:
     me = process(os.getpid(), 10, 10)
     assert found([process(10), me], subject()) == {10}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tui_sweep.engines.local.attempt import Attempt
+from tui_sweep.engines.local.shim import is_another
 from tui_sweep.engines.local.tree import Process, Subject, census, members, send, ticks
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class _Ending:
     """In clock ticks after boot, as a process's start."""
     asked: set[tuple[int, int]] | None = None
     """(pid, start) of the processes that got TERM; None before the first round."""
+    had_group: bool = False
+    """Its process group got TERM before the first round."""
     seen: set[Process] = field(default_factory=set)
     """Every process that was found; some become zombies of ours."""
     kills: int = 0
@@ -63,10 +66,10 @@ class Endings:
         deadline = asyncio.get_running_loop().time() + grace
         ending = self._endings.get(attempt.name)
         if ending is None:
-            self._endings[attempt.name] = _Ending(attempt, deadline, ticks())
+            ending = self._endings[attempt.name] = _Ending(attempt, deadline, ticks())
             if grace > 0 and attempt.is_ours and not attempt.is_over:
                 # the group at once and as one: a fork between two signals would escape
-                _signal_group(attempt.pid, signal.SIGTERM)
+                ending.had_group = _signal_group(attempt, signal.SIGTERM)
         else:
             ending.deadline = min(ending.deadline, deadline)
         self._more.set()
@@ -128,7 +131,7 @@ def _ask(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None:
     """
     is_first, asked = ending.asked is None, ending.asked or set()
     steps = {process.pid for process in living if process.parent == subject.pid}
-    had_group = is_first and subject.is_ours and not subject.is_over
+    had_group = is_first and ending.had_group
     is_late = any(p.pid in steps and (p.pid, p.start) not in asked for p in living)
     for process in living:
         key = process.pid, process.start
@@ -167,11 +170,16 @@ def _force(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None
         )
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
+def _signal_group(attempt: Attempt, number: signal.Signals) -> bool:
+    """Signal the shim's group, unless the spawner has waited for the shim, we were not told so far, and
+    its number is another's now."""
+    if is_another(attempt.pid, attempt.folder):
+        return False
     try:
-        os.killpg(group, number)
+        os.killpg(attempt.pid, number)
     except (ProcessLookupError, PermissionError):
-        pass  # gone, or changed its user: the next round sees what is left
+        return False  # gone, or changed its user: the next round sees what is left
+    return True
 
 
 def _complain(task: asyncio.Task[None]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from tui_sweep.core.errors import EngineBusy, EngineDenied
+from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineUnreachable
 from tui_sweep.core.session import Refusal, Report, SessionSpec
 from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import ENDINGS, Event
@@ -20,6 +19,7 @@ from tui_sweep.engines.local import shim
 from tui_sweep.engines.local.attempt import Attempt, real
 from tui_sweep.engines.local.capacity import Capacity, measure
 from tui_sweep.engines.local.copies import copy
+from tui_sweep.engines.local.descriptors import allow_files, keep_descriptors
 from tui_sweep.engines.local.ledger import Ledger
 from tui_sweep.engines.local.locks import is_locked
 from tui_sweep.engines.local.place import place
@@ -34,8 +34,6 @@ _TICK = 2.0
 """Seconds between two looks after orphans, the ledger's place, dead holds and an unused ticket."""
 _CLAIM_WAIT = 2.0
 """Seconds that a shim which has been started may take to claim."""
-_FILES_WANTED = 1 << 16
-"""Descriptors we try to be allowed: one is held for each live case."""
 
 
 def engine(setting: Setting) -> LocalEngine:
@@ -80,6 +78,11 @@ class LocalEngine:
 
     async def open(self) -> None:
         """Measure the machine and join the ledger. Raises EngineDenied."""
+        host = self._setting.place.get("host")
+        if host is not None and host != socket.gethostname():
+            raise EngineDenied(
+                f"this sweep was started on {host}, and its cases are processes of that machine; go on with it there"
+            )
         self._loop = asyncio.get_running_loop()
         environ = dict(os.environ)
         capacity = await asyncio.to_thread(measure, environ)
@@ -90,9 +93,9 @@ class LocalEngine:
         self._ledger = Ledger(self._setting.sweep_id, capacity, lambda: place(os.environ))
         self._ledger.open()
         self._sessions = Sessions(self._ledger, keep=sweep.keep, grace=sweep.grace, freed=self._freed.set)
-        self._sessions.open()
-        self._open_files = _allow_files()
-        _keep_descriptors()
+        self._open_files = allow_files()
+        keep_descriptors()
+        self._sessions.open(self._surroundings.base)
         self._timer = self._loop.call_later(_TICK, self._tick)
 
     async def close(self) -> None:
@@ -117,9 +120,10 @@ class LocalEngine:
 
     def withdraw(self, name: str) -> None:
         """Give back slots that were never used."""
-        if self._ledger.fd(name) is not None and name not in self._sessions:
-            self._ledger.release(name)
-            self._freed.set()
+        if self._ledger.fd(name) is None or name in self._sessions or self._sessions.is_launching(name):
+            return
+        self._ledger.release(name)
+        self._freed.set()
 
     async def room(self) -> None:
         """Return when a refused request may fit: at once when a case of ours has ended, else within
@@ -158,7 +162,8 @@ class LocalEngine:
         self._starting.add(spec.name)
         try:
             cwd = await self._work(spec)
-            self._sessions.start(self._launch(spec, cwd), self._attempt(spec))
+            if not await self._sessions.start(self._launch(spec, cwd), self._attempt(spec)):
+                await self._settle(spec)
         finally:
             self._starting.discard(spec.name)
             self.withdraw(spec.name)  # does nothing once it has started
@@ -248,8 +253,23 @@ class LocalEngine:
             ) from error
         return shim.Launch(
             spec.name, folder, os.fspath(sink.stdout), os.fspath(sink.stderr), os.fspath(sink.exit), str(cwd),
-            steps.clean, steps.build, self._commands.shell, command, env, self._open_files,
+            steps.clean, steps.build, self._commands.shell, command, env,
+            self._surroundings.base, self._open_files,
         )  # fmt: skip
+
+    async def _settle(self, spec: SessionSpec) -> None:
+        """Find out about a session whose spawner died before it said whether it had started this one.
+
+        Raises EngineBusy when it was not, EngineUnreachable when that cannot be told.
+        """
+        self._ledger.hand_over(spec.name)
+        if await self._adopted(spec) is not None:
+            return
+        if is_locked(self._ledger.path(spec.name)):
+            raise EngineUnreachable(f"{spec.name}: something has its slots that does not tell what it is")
+        self._ledger.release(spec.name)
+        self._freed.set()
+        raise EngineBusy(f"{spec.name}: the process that starts cases was killed", retry_after=0.5)
 
     async def _claimed(self, spec: SessionSpec) -> shim.Claim | None:
         """The claim of a session; waits for one that a shim which has just been started has yet to make."""
@@ -354,32 +374,3 @@ def _facts(capacity: Capacity, taken: Slots, waiting: list[dict[str, object]]) -
     server = f"this machine ({socket.gethostname()}, {total['cpu']} cpu{'s' if total['cpu'] != '1' else ''})"
     use = {name: {"total": total[name], "used": taken.record().get(name, "0")} for name in total}
     return Facts(reachable=True, server=server, endpoint=None, capacity=use, waiting=waiting)
-
-
-def _allow_files() -> str:
-    """Raise the soft limit on descriptors; the one to give back to the cases, or nothing if it stayed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, _FILES_WANTED)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return ""
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):
-        return ""
-    return str(soft)
-
-
-def _keep_descriptors() -> None:
-    """Keep from the cases what whoever started us left open: they outlive us, and would hold it."""
-    for folder in ("/proc/self/fd", "/dev/fd"):
-        try:
-            numbers = [int(name) for name in os.listdir(folder)]
-        except OSError:
-            continue
-        for number in numbers:
-            if number > 2:
-                try:
-                    os.set_inheritable(number, False)
-                except OSError:
-                    continue  # the one that listed the folder
-        return

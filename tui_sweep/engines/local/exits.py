@@ -47,6 +47,19 @@ class Exits:
             self._listen(pid, fd, ended, is_child=False)
         return True
 
+    def inherited(self, pid: int, lives: Callable[[], bool], ended: Ended) -> None:
+        """Watch a process whose parent is dead: it has come to us, where orphans do; else as ``other``."""
+        try:
+            gone, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            if not self.other(pid, lives, ended):
+                ended(None)
+            return
+        if gone:
+            ended(status)
+        else:
+            self.child(pid, ended)
+
     def forget(self, pid: int) -> None:
         """Stop watching."""
         self._asked.pop(pid, None)

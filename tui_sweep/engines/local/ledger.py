@@ -5,6 +5,7 @@
     mutex            flock'ed for the time of one decision; holds a number that grows with each change
     held/NAME        one file for each session that has slots (JSON), flock'ed through the descriptor
                      that the session's processes inherit: freed by their death, not by the runner's
+    spare/…          files of released holds, for the next ones
     tickets/…        one file for each sweep that waits, flock'ed by its runner
 
 A file whose lock is free is stale and is removed by whoever sees it. A runner keeps what it read and
@@ -26,7 +27,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 
 from tui_sweep.core.errors import EngineDenied
@@ -34,7 +34,7 @@ from tui_sweep.core.session import Refusal, SessionSpec
 from tui_sweep.core.slots import Slots
 from tui_sweep.engines.local import place
 from tui_sweep.engines.local.capacity import Capacity
-from tui_sweep.engines.local.locks import is_locked, lock
+from tui_sweep.engines.local.locks import is_locked, lock, renamed
 from tui_sweep.engines.local.turns import Hold, Ticket, may_pass, used, why_not
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
@@ -68,6 +68,8 @@ class Ledger:
         self._fds: dict[str, int] = {}
         """Locked descriptors of holds that no session has inherited yet, or that had to be entered again."""
         self._own: set[str] = set()
+        self._spare: list[str] = []
+        """Files of holds that were released; the next hold takes one over, if it is still there."""
         self._tickets: dict[str, Ticket] = {}
         self._ticket: tuple[Ticket, int] | None = None
         self._used = Slots()
@@ -82,12 +84,16 @@ class Ledger:
         except OSError as error:
             raise EngineDenied(f"cannot use {self._root / 'mutex'}: {error.strerror}") from error
         self._seen = -1
+        for entry in os.scandir(self._root / "spare"):  # killed runners have left some
+            self._forget(entry.path, bump=False)
 
     def close(self) -> None:
         """Let go of the ticket and of all descriptors; what sessions inherited stays held."""
         if self._mutex < 0:
             return
         self.give_up()
+        while self._spare:
+            self._forget(self._spare.pop(), bump=False)
         for fd in self._fds.values():
             os.close(fd)
         self._fds.clear()
@@ -102,15 +108,17 @@ class Ledger:
 
     def take(self, spec: SessionSpec) -> Refusal | None:
         """Hold the slots of a session, or say why it has to wait (and queue up)."""
-        if spec.name in self._own:
+        if spec.name in self._fds:
             return None
+        if spec.name in self._own and not is_locked(self.path(spec.name)):
+            self.release(spec.name)  # it was handed over, and nobody took it
         try:
             with self._deciding():
                 if spec.name in self._holds and is_locked(self.path(spec.name)):
                     self._own.add(spec.name)
                     return None  # it lives already: an earlier runner started it
                 ahead = self._blocking(spec.slots)
-                if ahead is None and spec.slots.fits(self.free()):
+                if ahead is None and self._has_room(spec.slots):
                     self._enter(spec)
                     return None
                 if self._ticket is None:
@@ -127,7 +135,7 @@ class Ledger:
         """Whether ``take`` would succeed now."""
         try:
             with self._deciding():
-                return self._blocking(request) is None and request.fits(self.free())
+                return self._blocking(request) is None and self._has_room(request)
         except (MutexBusy, OSError):
             return False
 
@@ -146,7 +154,7 @@ class Ledger:
             self._used = self._used - hold.slots
         try:
             with self._deciding():
-                self._forget(self.path(name))
+                self._lay_aside(self.path(name))
         except (MutexBusy, OSError):
             self._forget(self.path(name), bump=False)  # others see it by the lock, a little later
 
@@ -172,11 +180,6 @@ class Ledger:
     def hold(self, name: str) -> Hold | None:
         """What a session holds."""
         return self._holds.get(name)
-
-    def free(self) -> Slots:
-        """What is not held, as last read."""
-        total = self.capacity.slots
-        return Slots({name: max(total[name] - self._used[name], Decimal(0)) for name in total})
 
     def taken(self) -> Slots:
         """What is held, by whomever, as last read."""
@@ -239,7 +242,7 @@ class Ledger:
 
     def _bump(self) -> None:
         """Tell the others that something changed; what we know stays true."""
-        self._seen = self._number() + 1
+        self._seen += 1
         os.pwrite(self._mutex, self._seen.to_bytes(8, "little"), 0)
 
     def _stay(self) -> None:
@@ -265,11 +268,12 @@ class Ledger:
             self.open()
         except EngineDenied as error:
             raise OSError(errno.ENOENT, str(error)) from error
-        self._holds, self._tickets = {}, {}
+        self._holds, self._tickets, self._spare = {}, {}, []
         for hold in mine:
             if not is_locked(self.path(hold.name)):
                 self.hand_over(hold.name)
                 self._fds[hold.name] = lock(self.path(hold.name), hold.record())
+        self._seen = self._number()
         self._bump()
         self._seen = -1
 
@@ -310,6 +314,27 @@ class Ledger:
         if bump:
             self._bump()
 
+    def _lay_aside(self, path: str) -> None:
+        """Keep a hold's file for the next hold: ext4 without a journal takes up to 1 ms for a new one,
+        because it looks at every inode that was deleted in the last seconds."""
+        spare = f"{self._root}/spare/{os.path.basename(path)}"
+        if len(self._spare) < 64 and not is_locked(path) and renamed(path, spare):
+            self._spare.append(spare)
+            self._bump()
+        else:
+            self._forget(path)
+
+    def _lock(self, hold: Hold) -> int:
+        path = self.path(hold.name)
+        while self._spare and not renamed(self._spare.pop(), path):
+            pass  # another runner that began has removed it
+        return lock(path, hold.record())
+
+    def _has_room(self, request: Slots) -> bool:
+        """Whether what is free, as last read, is enough."""
+        total = self.capacity.slots
+        return all(self._used[name] + amount <= total[name] for name, amount in request.items())
+
     def _blocking(self, request: Slots) -> Ticket | None:
         """The older ticket that must not be passed by this request, if there is one."""
         others = [t for t in self._tickets.values() if self._ticket is None or t.key != self._ticket[0].key]
@@ -339,7 +364,7 @@ class Ledger:
             spec.name, self._sweep, spec.case, os.fspath(spec.sink.folder), request,
             tuple(cpus), tuple(gpus), time.time_ns(),
         )  # fmt: skip
-        self._fds[spec.name] = lock(self.path(spec.name), hold.record())
+        self._fds[spec.name] = self._lock(hold)
         self._holds[spec.name] = hold
         self._own.add(spec.name)
         self._used = self._used + request

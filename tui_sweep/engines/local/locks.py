@@ -33,3 +33,12 @@ def lock(path: str, text: bytes) -> int:
         os.close(fd)  # what is left is stale, and found as such
         raise
     return fd
+
+
+def renamed(old: str, new: str) -> bool:
+    """Whether a file could be given another name; False when it is gone."""
+    try:
+        os.rename(old, new)
+    except OSError:
+        return False
+    return True

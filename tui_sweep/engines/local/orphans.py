@@ -60,14 +60,17 @@ class Orphans:
         """Whether orphans come to us at all."""
         return self._fd >= 0
 
-    def look(self, shims: Container[int], subjects: Callable[[], Iterable[Subject]]) -> None:
+    def look(
+        self, shims: Container[int], subjects: Callable[[], Iterable[Subject]], spawner: int = 0
+    ) -> None:
         """Find out about new orphans, and reap those of ours that have ended.
 
-        ``shims`` are children that somebody else waits for; ``subjects`` is asked only if needed.
+        ``shims`` are the spawner's children, or ours after its death, and waited for elsewhere, as is the
+        ``spawner``; ``subjects`` is asked only if needed.
         """
         if self._fd < 0:
             return
-        children = [pid for pid in self._children() if pid not in shims]
+        children = [pid for pid in self._children() if pid != spawner and pid not in shims]
         if not children and not self._owners:
             return
         there = set(children)

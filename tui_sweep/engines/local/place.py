@@ -43,7 +43,7 @@ def make(folder: Path) -> None:
             )
         if told.st_mode & 0o077:
             folder.chmod(0o700)
-        for part in ("held", "tickets"):
+        for part in ("held", "spare", "tickets"):
             (folder / part).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise EngineDenied(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from tui_sweep.core.session import Report
@@ -20,7 +22,8 @@ from tui_sweep.engines.local.ledger import Ledger
 from tui_sweep.engines.local.locks import is_locked
 from tui_sweep.engines.local.memory import MemoryWatch
 from tui_sweep.engines.local.orphans import Orphans
-from tui_sweep.engines.local.pinning import pin
+from tui_sweep.engines.local.spawner import LOST
+from tui_sweep.engines.local.starts import Spawner
 from tui_sweep.engines.local.tree import Subject
 
 log = logging.getLogger(__name__)
@@ -39,19 +42,28 @@ class Sessions:
         self._unheard: dict[str, Attempt] = {}
         """Ended before anybody followed."""
         self._shims: dict[int, Attempt] = {}
-        """Our children."""
+        """The living ones that we started: children of the spawner, or ours if that died."""
+        self._launching: set[str] = set()
+        """Names of which the spawner has not said what became of them."""
+        self._spawner: Spawner | None = None
+        self._env: Mapping[bytes, bytes] = {}
         self._exits = Exits()
         self._orphans = Orphans()
         self._endings = Endings(self._finish)
         self._memory = MemoryWatch(self._too_large)
 
-    def open(self) -> None:
+    def open(self, env: Mapping[bytes, bytes]) -> None:
+        """Begin. ``env`` is what all cases have in their environment. Raises EngineBusy."""
         self._orphans.open()
+        self._env = env
+        self._spawner = Spawner(self._exits, env)
 
     async def close(self) -> None:
         """Stop watching; the sessions go on."""
         await self._endings.close()
         await self._memory.close()
+        if self._spawner is not None:
+            await self._spawner.close()
         self._exits.close()
         self._orphans.close()
 
@@ -71,19 +83,39 @@ class Sessions:
         self._unheard.pop(attempt.name, None)
         attempt.is_followed = True
 
-    def start(self, launch: shim.Launch, attempt: Attempt) -> None:
-        """Start an attempt that holds its slots. Raises EngineBusy, EngineDenied."""
-        fd = self._ledger.fd(attempt.name)
+    def is_launching(self, name: str) -> bool:
+        """Whether this session may be starting just now, so that its slots are in use."""
+        return name in self._launching
+
+    async def start(self, launch: shim.Launch, attempt: Attempt) -> bool:
+        """Start an attempt that holds its slots; False when nobody can say whether it was started.
+
+        Raises EngineBusy, EngineDenied.
+        """
+        fd, hold = self._ledger.fd(attempt.name), self._ledger.hold(attempt.name)
         assert fd is not None, "submitted without its slots"
-        pid = shim.spawn(launch, fd)
-        hold = self._ledger.hold(attempt.name)
-        if hold is not None and hold.cpus:
-            pin(pid, hold.cpus)
-        self._ledger.hand_over(attempt.name)
-        attempt.pid, attempt.is_ours = pid, True
-        self._shims[pid] = attempt
-        self._begin(attempt)
-        self._exits.child(pid, lambda status: self._over(attempt, status))
+        if self._spawner is None or not self._spawner.is_alive:
+            self._spawner = Spawner(self._exits, self._env)
+        process, cpus = self._spawner, () if hold is None else hold.cpus
+
+        def ask(words: list[bytes], env: dict[bytes, bytes]) -> asyncio.Future[int]:
+            self._launching.add(attempt.name)
+            answered, ended = partial(self._answered, attempt), partial(self._over, attempt)
+            return process.start((words, env), fd, cpus, attempt.folder, answered, ended)
+
+        return await shim.spawn(launch, ask)
+
+    def _answered(self, attempt: Attempt, pid: int, code: int) -> None:
+        """The spawner has started it, or not: even when whoever asked has been cancelled meanwhile."""
+        self._launching.discard(attempt.name)
+        if pid:
+            self._ledger.hand_over(attempt.name)
+            attempt.pid, attempt.is_ours = pid, True
+            self._shims[pid] = attempt
+            self._begin(attempt)
+        elif code != LOST:
+            self._ledger.release(attempt.name)
+            self._freed()
 
     def adopt(self, attempt: Attempt, claim: shim.Claim) -> None:
         """Watch an attempt that another runner started, or tell its end when it has ended."""
@@ -96,7 +128,7 @@ class Sessions:
 
     def tick(self) -> None:
         """What has to be done now and then while cases only run: reap orphans."""
-        self._orphans.look(self._shims, self._subjects)
+        self._look(self._subjects)
 
     def _begin(self, attempt: Attempt) -> None:
         self._live[attempt.name] = attempt
@@ -148,7 +180,7 @@ class Sessions:
         """Whether something of an attempt may be left: then /proc is searched. Four system calls."""
         if not attempt.is_ours or not self._orphans.can_tell:
             return True
-        self._orphans.look(self._shims, lambda: [*self._subjects(), attempt.subject()])
+        self._look(lambda: [*self._subjects(), attempt.subject()])
         if self._orphans.left_of(attempt.name):
             return True
         try:
@@ -159,6 +191,9 @@ class Sessions:
         except PermissionError:
             return True
         return self._ledger.fd(attempt.name) is None and is_locked(self._ledger.path(attempt.name))
+
+    def _look(self, subjects: Callable[[], Iterable[Subject]]) -> None:
+        self._orphans.look(self._shims, subjects, 0 if self._spawner is None else self._spawner.pid)
 
     def _subjects(self) -> list[Subject]:
         return [attempt.subject() for attempt in self._live.values()]

@@ -20,25 +20,23 @@ import functools
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError
+from tui_sweep.engines.local.spawner import LOST, UNFIT
 
 CLAIMED = 111
 """What a shim exits with when another one has the attempt."""
 UNWRITABLE = 112
 """What a shim exits with when it cannot write its claim."""
 
-HOLD_FD = 9
-"""The locked descriptor of the ledger that a case inherits. One digit: sh redirects no others."""
-
 # The variables carry a prefix, because a plain name might be one of -e's and would be exported
 # changed. fd 1 is the case's stdout, fd 8 its stderr; fd 2 is /dev/null, because shells write
 # "Killed" and the like there; a step is in parentheses, because dash redirects for a plain command in
 # its own place and would write to the case's stderr. The files are opened here and not while spawning: posix_spawn blocks
-# the runner until the exec, and creating two files on a busy ext4 took 2 ms of that.
+# the spawner until the exec, and creating two files on a busy ext4 took 2 ms of that.
 # The traps are there so that a signal to the whole group ends the step and not the shim; caught
 # signals, unlike ignored ones, are at their defaults in the children. A TERM between two steps must
 # not let the next one begin: hence _sweep_t.
@@ -81,8 +79,8 @@ printf '%s\n' "$_sweep_c$_sweep_w" >|"$_sweep_x"
 exit $_sweep_c
 """
 
-_CAUGHT = [
-    number
+CAUGHT = [
+    int(number)
     for name in (
         "HUP",
         "INT",
@@ -123,72 +121,75 @@ class Launch:
     command: Sequence[str]
     """The exec step as words; empty: none."""
     env: Mapping[bytes, bytes]
+    """What it has besides ``base``, or else than there."""
+    base: Mapping[bytes, bytes]
+    """The environment of all cases: the spawner has it."""
     open_files: str = ""
     """The soft limit on descriptors to go back to, if any."""
 
 
-def spawn(launch: Launch, hold_fd: int) -> int:
-    """Start the shim and return its pid, which is its process group and session as well.
+async def spawn(launch: Launch, ask: Callable[[list[bytes], dict[bytes, bytes]], Awaitable[int]]) -> bool:
+    """Have the shim started by ``ask``, which gets the words behind the shim's text and what its
+    environment has besides ``base``; False when nobody can say whether it was.
 
     Raises EngineBusy (it may work later), EngineDenied (it cannot).
     """
-    argv = [
-        "sh", "-c", SHIM, "sh", launch.name, f"{launch.folder}/claim", boot_id(), launch.exit, launch.stdout, launch.stderr,
+    try:
+        words = [os.fsencode(word) for word in words_of(launch)]
+    except UnicodeEncodeError as error:
+        raise refusal(launch, UNFIT) from error
+    code = await ask(words, dict(launch.env))
+    if code and code != LOST:
+        raise refusal(launch, code)
+    return code == 0
+
+
+def words_of(launch: Launch) -> list[str]:
+    """``$1`` and so on of the shim's text."""
+    return [
+        launch.name, f"{launch.folder}/claim", boot_id(), launch.exit, launch.stdout, launch.stderr,
         launch.cwd, launch.clean, launch.build, launch.shell, launch.open_files, *launch.command,
     ]  # fmt: skip
-    null = _null()
-    dup = os.POSIX_SPAWN_DUP2
-    actions = [(dup, hold_fd, HOLD_FD), (dup, null, 0), (dup, null, 1), (dup, null, 2)]
-    try:
-        return os.posix_spawn(
-            "/bin/sh", argv, launch.env, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_CAUGHT
-        )
-    except (OSError, ValueError) as error:
-        raise _translated(error, launch, argv) from error
 
 
-def _translated(error: OSError | ValueError, launch: Launch, argv: Sequence[str]) -> EngineError:
-    if not isinstance(error, OSError):  # UnicodeEncodeError is a ValueError
+def refusal(launch: Launch, code: int) -> EngineError:
+    """The error for a launch that ended with this errno, or with ``UNFIT``: EngineBusy (it may work later)
+    or EngineDenied (it cannot)."""
+    if code == UNFIT:
         return EngineDenied(
-            f"{launch.name}: {_oddity(launch, argv)} holds a character that no argument or variable can hold"
+            f"{launch.name}: {_oddity(launch)} holds a character that no argument or variable can hold"
         )
-    if error.errno == errno.E2BIG:
-        what, size = _largest(launch, argv)
+    if code == errno.E2BIG:
+        what, size = _largest(launch)
         return EngineDenied(
             f"{launch.name}: arguments and environment are too large for Linux (128 KiB each, about 2 MiB "
             f"in all): the largest is {what} with {size // 1024} KiB; put it into a file"
         )
-    message = f"{launch.name}: cannot start /bin/sh with output in {launch.folder}: {error.strerror}"
-    if error.errno in _BUSY:
+    message = f"{launch.name}: cannot start /bin/sh with output in {launch.folder}: {os.strerror(code)}"
+    if code in _BUSY:
         return EngineBusy(message, retry_after=2.0)
     return EngineDenied(message)
 
 
-def _named(launch: Launch, argv: Sequence[str]) -> list[tuple[str, str | bytes]]:
-    words: list[tuple[str, str | bytes]] = [(f"variable {os.fsdecode(k)}", v) for k, v in launch.env.items()]
+def _named(launch: Launch) -> list[tuple[str, str | bytes]]:
+    env = {**launch.base, **launch.env}
+    variables: list[tuple[str, str | bytes]] = [(f"variable {os.fsdecode(k)}", v) for k, v in env.items()]
     steps = [("clean", launch.clean), ("build", launch.build), *(("exec", word) for word in launch.command)]
-    return words + [(name, text) for name, text in steps] + [("the working directory", launch.cwd)]
+    return variables + [(name, text) for name, text in steps] + [("the working directory", launch.cwd)]
 
 
-def _largest(launch: Launch, argv: Sequence[str]) -> tuple[str, int]:
-    return max(
-        ((name, len(os.fsencode(text))) for name, text in _named(launch, argv)), key=lambda item: item[1]
-    )
+def _largest(launch: Launch) -> tuple[str, int]:
+    return max(((name, len(os.fsencode(text))) for name, text in _named(launch)), key=lambda item: item[1])
 
 
-def _oddity(launch: Launch, argv: Sequence[str]) -> str:
-    for name, text in _named(launch, argv):
+def _oddity(launch: Launch) -> str:
+    for name, text in _named(launch):
         try:
             if b"\0" in os.fsencode(text):
                 return name
         except UnicodeEncodeError:
             return name
     return "its command or environment"
-
-
-@functools.cache
-def _null() -> int:
-    return os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
 
 @functools.cache
@@ -278,11 +279,32 @@ def read_outcome(path: str) -> Outcome | None:
 
 def is_shim(pid: int, folder: str) -> bool:
     """Whether ``pid`` is, now, the living shim of the attempt in ``folder``. A zombie is not alive."""
+    words = _command_line(pid)
+    if words is None:
+        return not os.path.exists("/proc/self/cmdline") and _is_shim_by_ps(pid, folder)
+    return _is_of(words, folder)
+
+
+def is_another(pid: int, folder: str) -> bool:
+    """Whether ``pid`` is certainly not the shim that was started for ``folder``, but somebody since.
+
+    A process without a command line may be the shim: a zombie, or just started, for the kernel lets the
+    spawner go on a moment before there is one.
+    """
+    words = _command_line(pid)
+    return words is not None and words != [b""] and not _is_of(words, folder)
+
+
+def _command_line(pid: int) -> list[bytes] | None:
+    """What was typed, as it were, up to the shim's ``$2``; None when there is no such process."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
-            words = file.read(len(SHIM) + 4096).split(b"\0", 6)
+            return file.read(len(SHIM) + 4096).split(b"\0", 6)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return not os.path.exists("/proc/self/cmdline") and _is_shim_by_ps(pid, folder)
+        return None
+
+
+def _is_of(words: Sequence[bytes], folder: str) -> bool:
     return words[1:2] == [b"-c"] and words[5:6] == [os.fsencode(f"{folder}/claim")]
 
 

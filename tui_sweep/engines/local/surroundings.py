@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping
-from decimal import ROUND_CEILING
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -53,26 +54,31 @@ class Surroundings:
         """``environ`` is the runner's; ``site``: a default build may install into the case's copy."""
         launch: Mapping[str, str] = place["environ"]
         own = {n: v for n, v in environ.items() if not n.startswith(_PRIVATE) and not _is_kept(n)}
-        self._base = {os.fsencode(n): os.fsencode(v) for n, v in {**own, **launch}.items()}
+        self.base = {os.fsencode(n): os.fsencode(v) for n, v in {**own, **launch}.items()}
+        """What all cases have."""
         self._site = site
-        self._threads = [name.encode() for name in _THREADS if name.encode() not in self._base]
+        self._threads = [name.encode() for name in _THREADS if name.encode() not in self.base]
 
     def environment(self, spec: SessionSpec, folder: str, hold: Hold | None, cwd: Path) -> dict[bytes, bytes]:
-        """One case's environment; ``folder`` is its attempt's. What ``-e`` set wins over everything."""
-        env = dict(self._base)
-        count = b"%d" % max(1, int(spec.slots["cpu"].to_integral_value(ROUND_CEILING)))
-        for name in self._threads:
-            env[name] = count
+        """What one case has besides ``base``; ``folder`` is its attempt's. What ``-e`` set wins."""
+        env: dict[bytes, bytes] = {}
+        if self._threads:
+            env.update(dict.fromkeys(self._threads, _threads_of(spec.slots["cpu"])))
         if hold is not None and hold.gpus:
             env[b"CUDA_VISIBLE_DEVICES"] = ",".join(hold.gpus).encode()
         if self._site:
             path = os.fsencode(cwd / SITE)
-            older = env.get(b"PYTHONPATH")
+            older = self.base.get(b"PYTHONPATH")
             env[b"PYTHONPATH"] = path + b":" + older if older else path
         env[b"SWEEP_DIR"] = os.fsencode(folder)
         for key, value in spec.env.items():
             env[os.fsencode(key)] = os.fsencode(value)
         return env
+
+
+@functools.cache
+def _threads_of(cpu: Decimal) -> bytes:
+    return b"%d" % max(1, int(cpu.to_integral_value(ROUND_CEILING)))
 
 
 def odd_names(env: Mapping[str, str]) -> list[str]:

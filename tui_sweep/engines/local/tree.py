@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from tui_sweep.engines.local.shim import HOLD_FD, is_shim
+from tui_sweep.engines.local.shim import is_another, is_shim
+from tui_sweep.engines.local.spawner import HOLD_FD
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -171,12 +172,13 @@ def _has_session(subject: Subject, processes: Mapping[int, Process]) -> bool:
     """Whether processes whose session is ``subject.pid`` are the subject's.
 
     A session's number is not given out again while it has a process. So ours is ours until a process
-    of that very pid shows up after its end; one that we were not there to watch is believed only
-    while its shim lives (a daemon may have got the number since, and its leader may have left).
+    of that very pid shows up after its end (which the spawner sees before we are told); one that we
+    were not there to watch is believed only while its shim lives (a daemon may have got the number
+    since, and its leader may have left).
     """
     leader = processes.get(subject.pid)
     if subject.is_ours:
-        return not subject.is_over or leader is None
+        return leader is None or not (subject.is_over or is_another(subject.pid, subject.folder))
     return leader is not None and is_shim(subject.pid, subject.folder)
 
 
