@@ -89,5 +89,5 @@ def test_the_example_reaches_the_shell_as_the_manual_writes_it(tmp_path: Path) -
         ".venv/bin/sweep-tui run "
         """-c 'import os; print("Hello world, {}".format(os.environ["CASENO"]))' """
         "-r cpu=1 -r mem=256m -e 'CASENO=$X' --env-range=X=case:1,2,3,4 "
-        "lablup/python:3.6-ubuntu18.04 </dev/null"
+        "lablup/python:3.6-ubuntu18.04"
     )
