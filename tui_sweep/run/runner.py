@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 
 _POLL = 0.1
 """Seconds between two looks at the spool of commands."""
-_SAMPLE, _QUIET_SAMPLE, _QUIET_AFTER = 0.2, 1.0, 10.0
-"""Seconds between two samples of a case's output; of one that has been silent; and how long that is."""
+_SAMPLE, _QUIET_SAMPLE = 0.2, 2.0
+"""Seconds between two samples of a case's output; at the longest, a tenth of its silence so far."""
 _FACTS, _QUIET_FACTS = 1.0, 10.0
 """Seconds between two writings of the facts, while something happens and while nothing does."""
 _GATHER = 0.02
@@ -327,11 +327,11 @@ class Runner:
 
     def _sample(self, now: float) -> None:
         """Sample the output of live cases, those that have long been silent less often."""
-        if now - self._sampled < _SAMPLE / 2:
+        if now - self._sampled < _SAMPLE * 0.9:
             return
         self._sampled = now
         for index, live in self._live.items():
-            pause = _SAMPLE if now - live.grown < _QUIET_AFTER else _QUIET_SAMPLE
+            pause = min((now - live.grown) / 10, _QUIET_SAMPLE)
             if now - live.sampled >= pause and self.table.state[index] != State.SUBMITTING:
                 self._sample_one(index, live, now)
 
