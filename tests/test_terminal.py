@@ -55,7 +55,7 @@ def test_the_life_of_a_sweep_on_its_board(run, terminal, tmp_path, run_cli):
     run.type("x")
     run.see("cancel 1 case?")
     run.type("y")
-    run.see("canc", "cancelled by you")
+    run.see("⊘ canc", "cancelled by you")
     run.type("r")
     run.see("log #1 X=b attempt 2", "run 3")
     run.type("q")
@@ -82,7 +82,7 @@ def test_two_boards_show_the_same_sweep(run, terminal):
     other.type("x")
     other.see("cancel 1 case?")
     other.type("y")
-    run.see("canc")
+    run.see("⊘ canc")
 
 
 def test_home_opens_a_sweep_starts_another_and_leaves(terminal, run_cli):
@@ -159,7 +159,7 @@ def test_a_board_works_on_a_sweep_whose_runner_is_gone(run, run_cli, wait_until)
     run.type("x")
     run.see("cancel 1 case?")
     run.type("y")
-    run.see("[live]", "canc")
+    run.see("[live]", "⊘ canc")
 
 
 def test_resizing_is_harmless_down_to_almost_nothing(run):

@@ -222,6 +222,10 @@ class Reader:
         rows = self._read("SELECT value FROM facts WHERE key = ?", (key,))
         return json.loads(rows[0][0]) if rows else None
 
+    def revision(self) -> int:
+        """That of the last change of an attempt; 0 before the first."""
+        return int(self._read("SELECT coalesce(max(revision), 0) FROM attempts")[0][0])
+
     def changed(self, since: int) -> list[CaseRow]:
         """Attempts that changed after a revision, oldest change first."""
         return self._rows("WHERE revision > ? ORDER BY revision", (since,))

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeGuard
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -23,12 +23,12 @@ from textual.screen import Screen
 from tui_sweep.core.errors import SweepError
 from tui_sweep.core.plain import plain
 from tui_sweep.ui.board import BoardScreen
-from tui_sweep.ui.grid import CaseGrid
 from tui_sweep.ui.help import Help, described
-from tui_sweep.ui.home import HomeScreen
-from tui_sweep.ui.log import LogPane
-from tui_sweep.ui.narrow import narrowed
+from tui_sweep.ui.narrow import Shown, narrowed
 from tui_sweep.view.follow import Follower, SweepDir
+
+if TYPE_CHECKING:
+    from tui_sweep.ui.home import HomeScreen
 
 _CRASHED = 70
 """The exit code of our own fault (CONTRACT)."""
@@ -69,8 +69,10 @@ class SweepApp(App[int]):
         self._sweep = sweep
         self._ascii = ascii_only
         self._crashed = False
+        self._shown = Shown()
 
     def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, lambda _: self._shown.clear())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             # Textual restores the terminal on SIGINT only
@@ -112,14 +114,15 @@ class SweepApp(App[int]):
 
     def _refuse(self, error: SweepError) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, HomeScreen):
+            if _is_home(screen):
                 screen.refuse(error)
 
     def on_board_screen_left(self, event: BoardScreen.Left) -> None:
         if event.home:
             self.pop_screen()
-            if isinstance(self.screen, HomeScreen):
-                self.screen.action_sweeps()  # a form that kept the focus would swallow the next key
+            below: Screen[object] = self.screen
+            if _is_home(below):
+                below.action_sweeps()  # a form that kept the focus would swallow the next key
             return
         code = 0 if event.detached else event.exit_code
         self.exit(code, return_code=code)
@@ -129,10 +132,11 @@ class SweepApp(App[int]):
         screen = self.screen
         if isinstance(screen, BoardScreen):
             screen.action_leave()
-        elif isinstance(screen, HomeScreen):
+        elif _is_home(screen):
             self.exit(0)
 
     def action_redraw(self) -> None:
+        self._shown.clear()
         self.refresh(repaint=True, layout=True)
 
     def action_help(self) -> None:
@@ -141,7 +145,9 @@ class SweepApp(App[int]):
         if isinstance(screen, Help):
             return
         nodes = [node for node in (screen, self.focused, self) if node is not None]
-        self.push_screen(Help([(_TITLES.get(type(node), "Here"), described(node)) for node in nodes]))
+        self.push_screen(
+            Help([(_TITLES.get(type(node).__name__, "Here"), described(node)) for node in nodes])
+        )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action of the screen below, and Textual's own."""
@@ -153,9 +159,8 @@ class SweepApp(App[int]):
                 yield SystemCommand(binding.description, f"key {binding.key}", run)
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Send only the cells that changed: Textual rewrites all that stands left of a change, 260 bytes
-        a row where 60 will do."""
-        super()._display(screen, narrowed(renderable))
+        """Send only the cells that differ from what the terminal shows."""
+        super()._display(screen, narrowed(renderable, self._shown))
 
     def _fatal_error(self) -> None:
         """One paragraph in place of Textual's traceback; Textual has no public hook for it."""
@@ -177,12 +182,17 @@ class SweepApp(App[int]):
         self._close_messages_no_wait()
 
 
-_TITLES: dict[type, str] = {
-    BoardScreen: "The board",
-    CaseGrid: "The cases",
-    LogPane: "The log",
-    HomeScreen: "Home",
-    SweepApp: "Everywhere",
+def _is_home(screen: Screen[object]) -> TypeGuard[HomeScreen]:
+    """Whether a screen is home, which who opens a board never loads: 25 ms of its first paint."""
+    return type(screen).__name__ == "HomeScreen"
+
+
+_TITLES: dict[str, str] = {
+    "BoardScreen": "The board",
+    "CaseGrid": "The cases",
+    "LogPane": "The log",
+    "HomeScreen": "Home",
+    "SweepApp": "Everywhere",
 }
 """What a person calls the parts whose keys the help lists."""
 

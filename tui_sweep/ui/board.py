@@ -34,6 +34,11 @@ from tui_sweep.view.times import brief
 
 _PACE = 0.1
 """Seconds between two looks at the folder: one timer for the whole screen."""
+_LOG_TICKS = 2
+"""Looks at the folder for each one at the log: as often as the runner notes when what was written, and
+half the bytes that ten a second would take."""
+_PAUSE = 0.01
+"""Seconds between two steps of reading a sweep's cases when it is opened."""
 _NAMED = 6
 """Cases that a question names before it counts the others."""
 _KEYS = " ?help /filter x cancel r rerun spc mark f follow p hold z zoom 3queue q quit"
@@ -118,11 +123,16 @@ class BoardScreen(Screen[None]):
         self._ascii = ascii_only
         self._from_home = from_home
         self._second = -1
+        self._ticks = 0
         self._shown: tuple[int, int] | None = None
         """(case, attempt) whose log is in the pane."""
         self._zoomed: str | None = None
         self._gone = False
         """The folder cannot be read any more, and that was told."""
+        self._loads = follower.load()
+        """Whether there are cases that were not read yet: the first ones are seen before that."""
+        self._loaded = False
+        """Whether some were read since the last tick."""
 
     # -- what is on it --------------------------------------------------------------------------
 
@@ -143,6 +153,8 @@ class BoardScreen(Screen[None]):
         self.query_one(CaseGrid).focus()
         self._look_again(changed=True)
         self.set_interval(_PACE, self._tick)
+        if self._loads:
+            self.call_after_refresh(self._load)
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
@@ -154,19 +166,33 @@ class BoardScreen(Screen[None]):
 
     # -- looking --------------------------------------------------------------------------------
 
+    def _load(self) -> None:
+        """Read on, in steps that are short enough for keys to find their way between them."""
+        pause = _PAUSE
+        try:
+            self._loads = self._follower.load()
+        except JournalError:
+            pause = 1.0  # the next tick tells it
+        self._loaded = True
+        if self._loads:
+            self.set_timer(pause, self._load)
+
     def _tick(self) -> None:
         try:
-            changed = self._follower.refresh()
+            changed = self._follower.refresh() or self._loaded
         except JournalError as error:
             if not self._gone:  # the folder was removed, or its disk is gone: what is known stays
                 self._gone = True
                 self._tell(str(error), severity="error")
             return
+        self._loaded = False
         second = int(self._clock())
         if changed or second != self._second:
             self._second = second
             self._look_again(changed=changed)
-        self.query_one(LogPane).poll()
+        self._ticks += 1
+        if self._ticks % _LOG_TICKS == 0:
+            self.query_one(LogPane).poll()
 
     def _look_again(self, *, changed: bool) -> None:
         """Bring every part up to date; each draws only what differs."""

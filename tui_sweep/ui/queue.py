@@ -61,7 +61,7 @@ class QueuePanel(_QueueWidget):
     def lines(self, queue: Queue, width: int) -> list[list[Segment]]:
         head = set_cell_size(f"-- queue  {queue.server} " + "-" * width, width)
         made = [[Segment(head, _BOLD)], *(self._bar(bar, width) for bar in queue.bars)]
-        if not queue.waiting:
+        if not queue.first:
             made.append([Segment(" Nothing waits.")])
         else:
             made += _wrapped(f"{queue.waiting:,} waiting, each needs {queue.needs}", width)

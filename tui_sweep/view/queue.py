@@ -82,7 +82,7 @@ def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
 def _first(follower: Follower, now: float, limit: int) -> Iterable[Waiting]:
     """The first cases that wait: those the engine has, then those whose turn comes."""
     table = follower.table
-    there = table.where([State.PENDING])[:limit].tolist()
+    there = table.where([State.SUBMITTING, State.PENDING])[:limit].tolist()
     found = there + _lowest(table.state, State.WAITING, limit - len(there))
     for index in found:
         row = table.row(index)
