@@ -41,7 +41,7 @@ def test_a_case_that_ignores_term_is_killed_after_its_grace(bench: Bench) -> Non
             began = time.monotonic()
             await engine.cancel(spec.name, grace=0.5)
             end = (await follow(engine, spec))[-1]
-            assert 0.5 <= time.monotonic() - began < 8
+            assert 0.5 <= time.monotonic() - began < 2
             assert (end.event, end.exit_code, end.reason) == (Event.ERRED, 137, "SIGKILL")
             assert not is_alive(pid)
 
@@ -198,7 +198,7 @@ def test_cancel_right_after_submit_starts_nothing_more(bench: Bench) -> None:
 
     began = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - began < 9
+    assert time.monotonic() - began < 5
 
 
 def test_cancel_during_the_build_keeps_exec_from_starting(bench: Bench) -> None:
