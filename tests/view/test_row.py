@@ -97,8 +97,10 @@ def test_hostile_output_is_one_plain_line(follower):
 
 def test_an_output_is_read_again_only_when_it_grew(follower, monkeypatch):
     read = []
-    tail = rows_module._tail
-    monkeypatch.setattr(rows_module, "_tail", lambda path: read.append(path.rpartition("/")[2]) or tail(path))
+    tail = rows_module.tail
+    monkeypatch.setattr(
+        rows_module, "tail", lambda path, size: read.append(path.rpartition("/")[2]) or tail(path, size)
+    )
     rows = Rows(follower)
     for now in (EPOCH, EPOCH + 1):
         assert rows.row(5, now).text == "line 5"

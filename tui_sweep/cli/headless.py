@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -23,6 +22,7 @@ from tui_sweep.core.sweep import Sweep
 from tui_sweep.run.log import log_to
 from tui_sweep.run.runner import Runner, open_runner
 from tui_sweep.store.layout import SweepDir
+from tui_sweep.store.output import tail
 from tui_sweep.store.sweeps import Record, load
 
 _TAIL = 2048
@@ -191,7 +191,7 @@ class Lines:
         reason = f"  {plain(row.reason)}" if row.reason else ""
         said = ""
         if row.output_bytes:
-            said = last_line(_tail(self._folder.attempt(index, row.attempt) / "stdout"))
+            said = last_line(tail(self._folder.attempt(index, row.attempt) / "stdout", _TAIL))
         width = len(f"{len(table):,}")
         return (
             f"[{self._ended:>{width},}/{len(table):,}] #{index} {state.word:<9} {took:>7}  {variables}"
@@ -200,7 +200,7 @@ class Lines:
 
     def _failure(self, table: CaseTable, index: int) -> list[str]:
         folder = self._folder.attempt(index, int(table.attempt[index]))
-        raw = _tail(folder / "stderr") or _tail(folder / "stdout")
+        raw = tail(folder / "stderr", _TAIL) or tail(folder / "stdout", _TAIL)
         lines = raw.decode("utf-8", "replace").splitlines()
         return [plain(line[:_LONGEST]) for line in lines[-_FAILURE_LINES:]]
 
@@ -245,12 +245,3 @@ class Progress(Lines):
     def end(self, table: CaseTable, code: int) -> None:
         self._bar.stop()
         super().end(table, code)
-
-
-def _tail(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - _TAIL, 0))
-            return file.read()
-    except OSError:
-        return b""

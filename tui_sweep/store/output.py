@@ -63,6 +63,16 @@ class Output:
         return sum(sizes)
 
 
+def tail(path: str | Path, size: int) -> bytes:
+    """The last bytes of a file, at most ``size``; none when it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
+            return file.read(size)
+    except OSError:
+        return b""
+
+
 def _size(name: str) -> int:
     try:
         return os.stat(name).st_size

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tui_sweep.core.cases import CaseRow, CaseTable
 from tui_sweep.core.plain import last_line, plain
 from tui_sweep.core.states import FINAL, State
+from tui_sweep.store.output import tail
 from tui_sweep.view import durations
 from tui_sweep.view.follow import Follower
 from tui_sweep.view.mask import MASKED
@@ -110,7 +111,7 @@ class Rows:
         if known.output_bytes:
             folder = self._follower.folder.attempt(known.case, known.attempt)
             names = ("stderr", "stdout") if known.state == State.FAILED else ("stdout", "stderr")
-            line = next((said for name in names if (said := last_line(_tail(f"{folder}/{name}")))), "")
+            line = next((said for name in names if (said := last_line(tail(f"{folder}/{name}", _TAIL)))), "")
         self._lines[known.case] = (stamp, line[:LONGEST])
         self._lines.move_to_end(known.case)
         if len(self._lines) > _REMEMBERED:
@@ -123,14 +124,3 @@ def elapsed(seconds: float | None, *, moving: bool) -> str:
     if seconds is not None and moving and seconds < 10:
         return f"{int(seconds)}s"
     return brief(seconds)
-
-
-def _tail(path: str) -> bytes:
-    """The last bytes of a file; none when it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(size - _TAIL, 0))
-            return file.read(_TAIL)
-    except OSError:
-        return b""
