@@ -298,7 +298,11 @@ def test_a_failing_build_ends_the_case_with_its_code(bench: Bench) -> None:
     asyncio.run(main())
 
 
-def test_star_builds_with_make_and_executes_main(bench: Bench) -> None:
+def test_star_builds_with_make_as_if_no_make_had_started_the_runner(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAKELEVEL", "1")
+    monkeypatch.setenv("MAKEFLAGS", " -j2 --jobserver-auth=3,4")
     snapshot(bench, Makefile="all:\n\t@echo made > made\n", main_dot_sh="cat made")
 
     async def main() -> None:

@@ -31,6 +31,10 @@ KEPT = frozenset(
 _PRIVATE = ("BACKEND_", "SORNA_", "SWEEP_TUI_")
 """Credentials of engines, and settings of this program."""
 
+_MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR"})
+"""What `make` tells its children. A make of a case's own is none of them: it would take itself for one,
+look for a job server whose descriptors it was never given, and announce the folders it enters."""
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -53,7 +57,7 @@ class Surroundings:
     def __init__(self, environ: Mapping[str, str], place: Mapping[str, Any], *, site: bool) -> None:
         """``environ`` is the runner's; ``site``: a default build may install into the case's copy."""
         launch: Mapping[str, str] = place["environ"]
-        own = {n: v for n, v in environ.items() if not n.startswith(_PRIVATE) and not _is_kept(n)}
+        own = {n: v for n, v in environ.items() if not (n.startswith(_PRIVATE) or n in _MAKE or _is_kept(n))}
         self.base = {os.fsencode(n): os.fsencode(v) for n, v in {**own, **launch}.items()}
         """What all cases have."""
         self._site = site
