@@ -26,6 +26,8 @@ class FakeEngine:
         """Errors to raise, by the method's name, one a call."""
         self.stubborn = set()
         """Names that do not end when they are cancelled."""
+        self.watched = []
+        """Each word about what is on a screen: names, sorted."""
         self.opened = self.closed = 0
         self._queues = defaultdict(asyncio.Queue)
         self._freed = asyncio.Event()
@@ -109,6 +111,9 @@ class FakeEngine:
     async def live(self):
         self._fail("live")
         return list(self.alive)
+
+    def watch(self, names):
+        self.watched.append(sorted(names))
 
     async def facts(self):
         return Facts(True, "in memory", None, {"cpu": {"total": "4", "used": "1"}})

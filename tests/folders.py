@@ -47,7 +47,9 @@ def commit(folder, entry):
     thread.join()
 
 
-def make_folder(tmp_path, states, *, variables=None, facts=None, outputs=None, name="lr", **asked):
+def make_folder(
+    tmp_path, states, *, variables=None, facts=None, outputs=None, name="lr", engine="local", **asked
+):
     """A sweep's folder with one case per state word; ``outputs`` gives stdout by case.
 
     ``variables``: range expressions by name; by default X=range:N.
@@ -55,7 +57,7 @@ def make_folder(tmp_path, states, *, variables=None, facts=None, outputs=None, n
     variables = variables or {"X": f"range:{len(states)}"}
     sweep = Sweep(
         image="python",
-        engine="local",
+        engine=engine,
         name=name,
         env=tuple((key, f"${key}") for key in variables),
         env_ranges=tuple(parse_range(f"{key}={expr}") for key, expr in variables.items()),
@@ -87,7 +89,7 @@ def make_folder(tmp_path, states, *, variables=None, facts=None, outputs=None, n
         "sweep": {
             "id": folder.id,
             "name": name,
-            "engine": "local",
+            "engine": engine,
             "cases": count,
             "merged": 0,
             "started": EPOCH,

@@ -420,3 +420,23 @@ def test_a_case_over_its_memory_is_journalled_as_such_before_it_is_killed(tmp_pa
     asyncio.run(run(folder, engine, meanwhile=meanwhile))
     assert seen == [(State.CANCELLING, "out of memory (asked 256 MiB)", 0.0)]
     assert states(folder) == ["failed"]
+
+
+def test_the_engine_hears_which_live_cases_are_on_a_screen_when_that_changes(tmp_path):
+    folder = make(tmp_path, cases=3)
+    engine = FakeEngine(room=2)
+    name = folder.id
+
+    async def viewers(runner):
+        await until(lambda: len(engine.alive) == 2)
+        commands.drop(folder.commands, "watch", cases=[1, 2])
+        await until(lambda: engine.watched == [[f"{name}-1"]])
+        commands.drop(folder.commands, "watch", cases=["0", None])
+        await until(lambda: engine.watched == [[f"{name}-1"], []])
+        for case in range(2):
+            engine.end(f"{name}-{case}", 0)
+        await until(lambda: f"{name}-2" in engine.alive)
+        engine.end(f"{name}-2", 0)
+
+    asyncio.run(run(folder, engine, meanwhile=viewers))
+    assert engine.watched == [[f"{name}-1"], []]

@@ -42,6 +42,7 @@ def log_command(
     follow: bool,
 ) -> None:
     """Print CASE's stdout to stdout and its stderr to stderr, each byte for byte."""
+    from tui_sweep.view.interest import Interest
     from tui_sweep.view.outputs import OutputReader
 
     one = follower(settings, sweep)
@@ -52,6 +53,7 @@ def log_command(
         reader = OutputReader(
             one.folder.attempt(case, row.attempt), ("stdout",) if only_stdout else ("stderr",)
         )
+    interest = Interest(one)
     while True:
         ended = row.state in FINAL  # looked up before the read: what it wrote last is read below
         _copy(reader)
@@ -60,6 +62,7 @@ def log_command(
         if one.runner is None:
             click.echo("sweep-tui: the sweep has no runner; nothing more will come", err=True)
             return
+        interest.show(case, time.time())
         time.sleep(_POLL)
         if one.refresh():
             row = _attempt(one, case, row.attempt)

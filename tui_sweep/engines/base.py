@@ -111,6 +111,10 @@ class Engine(Protocol):
         """Names of all sessions of this sweep that are alive on the engine, known to us or not."""
         ...
 
+    def watch(self, names: Sequence[str]) -> None:
+        """These sessions, and no others, are on a screen: have their output soon, where it takes asking."""
+        ...
+
     async def facts(self) -> Facts:
         """Capacity, limits and who waits, now."""
         ...

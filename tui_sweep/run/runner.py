@@ -40,6 +40,7 @@ from tui_sweep.engines.base import Engine, Setting
 from tui_sweep.run.adopt import adopt
 from tui_sweep.run.attend import attend
 from tui_sweep.run.inbox import Inbox
+from tui_sweep.run.onlookers import Onlookers
 from tui_sweep.run.records import Records
 from tui_sweep.store.journal import Journal, Reader
 from tui_sweep.store.layout import SweepDir
@@ -94,6 +95,7 @@ class Runner:
         self.engine = engine
         self.started = time.time()
         self._inbox = Inbox(folder.commands, self.started)
+        self._onlookers = Onlookers()
         self._records: Records
         self._tasks: asyncio.TaskGroup
         self._mine: set[asyncio.Task[None]] = set()
@@ -252,6 +254,8 @@ class Runner:
         for command, answer, event in self._inbox.take(now, self.table):
             if event is not None:
                 self._do(event, now)
+            elif command.verb == "watch":
+                self._onlookers.heard(command, now)
             self._records.expect().add_done_callback(partial(self._answered, command.name))
             self._records.flush([(command.name, now, command.verb, answer)])
 
@@ -330,6 +334,8 @@ class Runner:
         if now - self._sampled < _SAMPLE * 0.9:
             return
         self._sampled = now
+        if (shown := self._onlookers.news(now)) is not None:
+            self.engine.watch([self._live[case].spec.name for case in shown if case in self._live])
         for index, live in self._live.items():
             pause = min((now - live.grown) / 10, _QUIET_SAMPLE)
             if now - live.sampled >= pause and self.table.state[index] != State.SUBMITTING:

@@ -28,6 +28,7 @@ from tui_sweep.ui.queue import QueueLine, QueuePanel
 from tui_sweep.ui.summary import Summary, said
 from tui_sweep.view.ask import ask
 from tui_sweep.view.follow import Follower
+from tui_sweep.view.interest import Interest
 from tui_sweep.view.log import LogView
 from tui_sweep.view.queue import queue
 from tui_sweep.view.times import brief
@@ -120,6 +121,7 @@ class BoardScreen(Screen[None]):
         self._follower = follower
         self._start_runner = start_runner
         self._clock = clock
+        self._interest = Interest(follower)
         self._ascii = ascii_only
         self._from_home = from_home
         self._second = -1
@@ -186,6 +188,7 @@ class BoardScreen(Screen[None]):
                 self._tell(str(error), severity="error")
             return
         self._loaded = False
+        self._interest.show(self.query_one(CaseGrid).case, self._clock())
         second = int(self._clock())
         if changed or second != self._second:
             self._second = second

@@ -212,6 +212,9 @@ class LocalEngine:
         started = [name for name in held if self._ledger.fd(name) is None]
         return list(dict.fromkeys([*self._sessions.names(), *started]))
 
+    def watch(self, names: Sequence[str]) -> None:
+        """Nothing to do: the cases write their files themselves."""
+
     async def facts(self) -> Facts:
         """Capacity, and who waits."""
         return _told_by(self._ledger)
