@@ -36,6 +36,9 @@ class Folder:
 
     folder: Path
 
+    def create(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+
     @property
     def stdout(self) -> Path:
         return self.folder / "stdout"

@@ -69,6 +69,7 @@ def cli(ctx: click.Context, state_dir: str | None, config: str | None) -> None:
         options={"state_dir": state_dir},
         config=Path(config) if config else None,
     )
+    os.environ.update(ctx.obj.backend)  # for the engines of this process and of the runners it starts
     if ctx.invoked_subcommand is None:
         from tui_sweep.cli.screen import has_screen, show_home
 

@@ -120,6 +120,20 @@ class Engine(Protocol):
         ...
 
 
+class Login(Protocol):
+    """What the folder of an engine offers besides, where a user logs in to it."""
+
+    async def login(
+        self, *, environ: Mapping[str, str], username: str, password: str, otp: str | None
+    ) -> str:
+        """Log in, and keep the login; as whom. Raises UsageError, EngineError."""
+        ...
+
+    async def logout(self, *, environ: Mapping[str, str]) -> bool:
+        """End it; False when there was none. Raises UsageError, EngineError."""
+        ...
+
+
 class EngineModule(Protocol):
     """What each engine's folder offers at its top."""
 

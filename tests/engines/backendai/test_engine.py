@@ -1,0 +1,277 @@
+"""The Backend.AI engine against a manager that really runs its sessions' commands."""
+
+import asyncio
+import os
+from dataclasses import replace
+
+import pytest
+
+from tests.engines.backendai.manager import IMAGE, USER2
+from tests.engines.backendai.serving import served
+from tests.engines.contract import Bench, EngineContract, follow, run, start, until
+from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineUnreachable
+from tui_sweep.core.slots import Slots
+from tui_sweep.core.states import Event
+from tui_sweep.engines import backendai
+
+VERSIONS = ("26.9.6", "25.5.2", "23.9.10")
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("BACKEND_", "SORNA_")):
+            monkeypatch.delenv(name)
+
+
+def bench_at(manager, root, monkeypatch, key=None):
+    for name, value in (manager.environ(key) if key else manager.environ()).items():
+        monkeypatch.setenv(name, value)
+    bench = Bench(backendai, IMAGE, root)
+    bench.environ = dict(os.environ)
+    return bench.ask(slots=Slots({"cpu": 1, "mem": 256 << 20}))
+
+
+class Contract(EngineContract):
+    module = backendai
+    image = IMAGE
+    version = ""
+
+    @pytest.fixture
+    def manager(self):
+        with served(version=self.version) as manager:
+            yield manager
+            assert manager.left() == [], "something of ours is left on the cluster"
+
+    @pytest.fixture
+    def bench(self, tmp_path, monkeypatch, manager):
+        return bench_at(manager, tmp_path, monkeypatch)
+
+
+class TestOn26(Contract):
+    version = "26.9.6"
+
+
+class TestOn25(Contract):
+    version = "25.5.2"
+
+
+class TestOn23(Contract):
+    version = "23.9.10"
+
+
+del Contract, EngineContract
+
+
+@pytest.fixture
+def manager():
+    with served() as manager:
+        yield manager
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch, manager):
+    return bench_at(manager, tmp_path, monkeypatch)
+
+
+def ends(bench, *commands):
+    async def main():
+        async with bench.engine() as engine:
+            return await run(engine, *(bench.spec(text, case=case) for case, text in enumerate(commands)))
+
+    return asyncio.run(main())
+
+
+def test_a_create_whose_answer_was_lost_is_found_again_and_not_doubled(bench, manager):
+    manager.do(lambda m: m.faults.cut("POST /session", times=1, work=True))
+
+    async def main():
+        spec = bench.spec("echo once")
+        async with bench.engine() as engine:
+            assert engine.admit(spec) is None
+            with pytest.raises(EngineUnreachable):
+                await engine.submit(spec)
+            assert spec.name in await engine.find([spec])
+            await engine.submit(spec)
+            return await follow(engine, spec)
+
+    assert asyncio.run(main())[-1].exit_code == 0
+    assert len(manager.manager.received) == 1
+    assert bench.spec().sink.stdout.read_bytes() == b"once\n"
+
+
+def test_a_create_that_never_arrived_is_sent_again(bench, manager):
+    manager.do(lambda m: m.faults.cut("POST /session", times=1, work=False))
+
+    async def main():
+        spec = bench.spec("echo once")
+        async with bench.engine() as engine:
+            assert engine.admit(spec) is None
+            with pytest.raises(EngineUnreachable):
+                await engine.submit(spec)
+            assert await engine.find([spec]) == {}
+            await engine.submit(spec)
+            return await follow(engine, spec)
+
+    assert asyncio.run(main())[-1].exit_code == 0
+
+
+def test_a_process_that_was_killed_between_create_and_answer_finds_its_session(bench, manager):
+    """The next process has only what was on disk: the word that it may have been sent."""
+    manager.do(lambda m: m.faults.cut("POST /session", times=1, work=True))
+
+    async def main():
+        spec = bench.spec("exit 4")
+        async with bench.engine() as engine:
+            engine.admit(spec)
+            with pytest.raises(EngineUnreachable):
+                await engine.submit(spec)
+        async with bench.engine() as other:
+            await other.submit(spec)
+            return await follow(other, spec)
+
+    assert asyncio.run(main())[-1].exit_code == 4
+    assert len(manager.manager.received) == 1
+
+
+def test_an_unknown_image_is_refused_for_good_with_its_name(bench, manager):
+    bench.ask(image="no/such:image")
+
+    async def main():
+        spec = bench.spec("true")
+        async with bench.engine() as engine:
+            engine.admit(spec)
+            with pytest.raises(EngineDenied, match=r"no/such:image"):
+                await engine.submit(spec)
+
+    asyncio.run(main())
+
+
+def test_quota_exceeded_means_wait(tmp_path, monkeypatch, manager):
+    bench = bench_at(manager, tmp_path, monkeypatch, key=USER2)
+    blocked = [replace(bench.spec("true", case=case), name=f"other-{case}") for case in range(3)]
+
+    async def main():
+        async with bench.engine() as engine:
+            engine._backlog._site, engine._backlog.bound = None, 99  # as if others filled the queue
+            for spec in blocked[:3]:
+                await start(engine, replace(spec, exec="sleep 1000"))
+            late = bench.spec("true", case=9)
+            engine.admit(late)
+            with pytest.raises(EngineBusy) as caught:
+                await engine.submit(late)
+            for spec in blocked:
+                await engine.cancel(spec.name, grace=0)
+            return caught.value
+
+    busy = asyncio.run(main())
+    assert busy.retry_after >= 5
+
+
+def test_cancelling_while_pending_ends_it_at_once(bench, manager):
+    async def main():
+        async with bench.engine() as engine:
+            running = [bench.spec("sleep 1000", case=case) for case in range(2)]
+            waiting = bench.spec("true", case=2)
+            for spec in (*running, waiting):
+                await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(running[1].name).status) == "RUNNING")
+            await engine.cancel(waiting.name, grace=5)
+            end = (await follow(engine, waiting))[-1]
+            for spec in running:
+                await engine.cancel(spec.name, grace=0)
+                await follow(engine, spec)
+            return end
+
+    assert asyncio.run(main()).event is Event.VANISHED
+    assert manager.left() == []
+
+
+def test_a_waiting_session_is_told_why(bench, manager):
+    async def main():
+        async with bench.engine() as engine:
+            running = [bench.spec("sleep 1000", case=case) for case in range(2)]
+            waiting = bench.spec("true", case=2)
+            for spec in (*running, waiting):
+                await start(engine, spec)
+            stream = engine.follow(waiting)
+            async for report in stream:
+                await engine.facts()
+                if report.reason:
+                    break
+            for spec in (*running, waiting):
+                await engine.cancel(spec.name, grace=0)
+                await follow(engine, spec)
+            return report.reason
+
+    assert asyncio.run(main()).startswith(
+        "short of cpu: asks 1, 0 free in default; your own 2 running sessions hold 2"
+    )
+
+
+def test_a_container_killed_from_outside_is_lost_and_says_so(bench, manager):
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("sleep 1000")
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+            manager.do(lambda m: m.kill_container(spec.name))
+            return (await follow(engine, spec))[-1]
+
+    end = asyncio.run(main())
+    assert (end.event, end.exit_code) == (Event.VANISHED, None)
+    assert end.reason.startswith("ended without telling how")
+
+
+def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("true")
+            manager.do(lambda m: m.scheduler.delays.update(SCHEDULED=0.5))
+            await start(engine, spec)
+            manager.do(lambda m: m.doom(spec.name, error={"repr": "InsufficientResource('cpu')"}))
+            return (await follow(engine, spec))[-1]
+
+    end = asyncio.run(main())
+    assert end.event is Event.ERRED
+    assert "InsufficientResource" in end.reason
+
+
+def test_the_secret_key_is_nowhere_on_disk(bench, manager, tmp_path):
+    ends(bench, "env")
+    secret = os.environ["BACKEND_SECRET_KEY"].encode()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret in path.read_bytes()]
+
+
+def test_a_quiet_case_costs_at_most_four_requests(bench, manager):
+    manager.do(lambda m: m.calls.clear())
+    ends(bench, *["true"] * 8)
+    calls = manager.do(lambda m: dict(m.calls))
+    assert calls["POST /session"] == 8
+    assert calls["GET /session/*/logs"] == 8
+    assert sum(calls.values()) <= 4 * 8 + 12  # opening, the event stream and the figures of the queue
+
+
+def test_a_stream_of_events_that_breaks_costs_no_case(bench, manager):
+    manager.do(lambda m: m.faults.answer("GET /events/session", 502, b"<html>bad gateway</html>", times=100))
+    assert ends(bench, "exit 3")[0].exit_code == 3
+
+
+def test_a_manager_that_is_restarted_in_the_middle_costs_no_case(bench, manager):
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("while [ ! -e $GATE ]; do sleep 0.05; done; echo through", env={})
+            gate = bench.root / "gate"
+            spec = replace(spec, env={**spec.env, "GATE": str(gate)})
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+            await asyncio.to_thread(manager.do, lambda m: m.stop())
+            gate.touch()
+            await until(lambda: engine._watch.trouble is not None or not engine._watch.hears)
+            await asyncio.to_thread(manager.do, lambda m: m.start())
+            return (await follow(engine, spec))[-1]
+
+    assert asyncio.run(main()).exit_code == 0
+    assert bench.spec().sink.stdout.read_bytes() == b"through\n"

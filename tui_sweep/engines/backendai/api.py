@@ -1,0 +1,139 @@
+"""The requests that we make, one method each (PROTOCOL.md 3 to 9). No other is ever made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from tui_sweep.core.errors import EngineError, EngineUnreachable
+from tui_sweep.engines.backendai.client import Client
+from tui_sweep.engines.backendai.dialect import Dialect, run_ids
+from tui_sweep.engines.backendai.pace import Priority
+from tui_sweep.engines.backendai.verdicts import problem_of
+
+_GONE = ("object-not-found", "session-not-found")
+
+
+class Api:
+    """What is asked of one server."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def dialect(self) -> Dialect:
+        """How this server is spoken to."""
+        return self._client.dialect
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is."""
+        return self._client.endpoint
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Requests sent, by kind."""
+        return self._client.counts
+
+    async def open(self) -> None:
+        """Reach the server and prove who asks. Raises EngineDenied or EngineUnreachable."""
+        await self._client.open()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._client.close()
+
+    async def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The ``data`` of an answer. Raises EngineError."""
+        return await self._client.graphql(query, variables)
+
+    def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Every event of our sessions; first ("", {}) when the stream is open. Ends with an EngineError."""
+        return self._client.stream_events(
+            "/events/session", {"sessionName": "*", "scope": self.dialect.sse_scope}
+        )
+
+    async def create(self, body: Mapping[str, Any]) -> str:
+        """The id of the new session, or of the one that has its name already: then an earlier try of
+        ours worked, since names are ours alone.
+
+        Raises EngineBusy (not now; nothing was made), EngineDenied, EngineUnreachable (nobody knows).
+        """
+        try:
+            answer = await self._client.request("POST", "/session", body=body, priority=Priority.CREATE)
+        except EngineError as error:
+            problem = problem_of(error)
+            if problem is not None and problem.kind == "session-already-exists":
+                data = problem.data if isinstance(problem.data, Mapping) else {}
+                if isinstance(data.get("existingSessionId"), str):
+                    return str(data["existingSessionId"])
+            raise
+        told = answer.json()
+        if not isinstance(told, Mapping) or not isinstance(told.get("sessionId"), str):
+            raise EngineUnreachable("the server made a session and did not name it")
+        return str(told["sessionId"])
+
+    async def terminate(self, id_: str, *, forced: bool) -> bool:
+        """Ask for a session's end; False when this server would have to be forced at this moment.
+
+        A session that is gone is a success. Raises EngineError.
+        """
+        query = {"forced": "true"} if forced else None
+        try:
+            await self._client.request("DELETE", f"/session/{id_}", query=query, priority=Priority.TERMINATE)
+        except EngineError as error:
+            problem = problem_of(error)
+            if problem is not None and problem.status == 404:
+                return True
+            if problem is not None and problem.status == 403 and not forced:
+                return False
+            raise
+        return True
+
+    async def logs(self, id_: str) -> str | None:
+        """The whole log that the server has of a session; None when it has none, or none yet.
+
+        Raises EngineError.
+        """
+        try:
+            answer = await self._client.request("GET", f"/session/{id_}/logs", priority=Priority.LOGS)
+        except EngineError as error:
+            problem = problem_of(error)
+            if problem is not None and problem.kind and problem.status in (404, 500):
+                return None
+            raise
+        told = answer.json()
+        result = told.get("result") if isinstance(told, Mapping) else None
+        text = result.get("logs") if isinstance(result, Mapping) else None
+        return text if isinstance(text, str) else None
+
+    async def check_presets(self, body: Mapping[str, Any]) -> Any:
+        """The figures of capacity and quota. Raises EngineError."""
+        answer = await self._client.request(
+            "POST", "/resource/check-presets", body=body, priority=Priority.STATUS, is_safe=True
+        )
+        return answer.json()
+
+    async def files(self, id_: str) -> list[str]:
+        """Names of the files in a session's working directory. Raises EngineError.
+
+        26.x reads the path from the query, older servers from a body of the GET; both are sent.
+        """
+        answer = await self._client.request(
+            "GET", f"/session/{id_}/files", query={"path": "."}, body={"path": "."}, priority=Priority.STATUS
+        )
+        told = answer.json()
+        try:
+            rows = json.loads(told["files"])
+            return [str(row["filename"]) for row in rows]
+        except (KeyError, TypeError, ValueError):
+            return []
+
+    async def execute(self, id_: str, run: str, mode: str, code: str) -> Mapping[str, Any]:
+        """One answer of a run in an interactive session, after at most 2 s of it. Raises EngineError."""
+        body = {"mode": mode, "code": code, "options": {}, **run_ids(run)}
+        answer = await self._client.request("POST", f"/session/{id_}", body=body, priority=Priority.RUN)
+        told = answer.json()
+        result = told.get("result") if isinstance(told, Mapping) else None
+        return result if isinstance(result, Mapping) else {}

@@ -1,0 +1,323 @@
+"""BackendaiEngine: what ``engines.base.Engine`` asks for, on a Backend.AI cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError
+from tui_sweep.core.session import Refusal, Report, SessionSpec, session_name
+from tui_sweep.core.states import ENDINGS, Event
+from tui_sweep.engines.backendai import carry, create, listing, sent, wrapper
+from tui_sweep.engines.backendai.api import Api
+from tui_sweep.engines.backendai.backlog import Backlog
+from tui_sweep.engines.backendai.client import Client
+from tui_sweep.engines.backendai.configuration import read_configuration
+from tui_sweep.engines.backendai.listing import Item
+from tui_sweep.engines.backendai.logs import Logs
+from tui_sweep.engines.backendai.outlook import Outlook
+from tui_sweep.engines.backendai.prepare import check_place
+from tui_sweep.engines.backendai.session import Session
+from tui_sweep.engines.backendai.statuses import ENDED, event
+from tui_sweep.engines.backendai.watch import Watch
+from tui_sweep.engines.base import Facts, Setting
+
+log = logging.getLogger(__name__)
+
+_KEPT_ENDS = 1000
+"""Ended sessions that are remembered without a look into their folder."""
+_REFUSED_PAUSE = 15.0
+"""Seconds after a refusal for quota; something of ours that ends wakes us before."""
+
+
+async def survey(*, environ: Mapping[str, str]) -> Facts:
+    """The facts without a sweep. Raises UsageError, EngineDenied or EngineUnreachable."""
+    configuration = read_configuration(environ)
+    client = Api(Client(configuration))
+    try:
+        await client.open()
+        outlook = Outlook(client, project=configuration.group, resource_group=None)
+        await outlook.open()
+        return outlook.facts([], trouble=None)
+    finally:
+        await client.close()
+
+
+class BackendaiEngine:
+    """One sweep's sessions on a cluster."""
+
+    def __init__(self, setting: Setting) -> None:
+        sweep = setting.sweep
+        self._setting = setting
+        self._prefix = session_name(setting.sweep_id, sweep.name, 0, 0).removesuffix("0")
+        self._requested = create.requested(sweep, setting.place)
+        self._ended: OrderedDict[str, Session] = OrderedDict()
+        self._freed = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_open = False
+
+    async def open(self) -> None:
+        """Reach the cluster and prove the key. Raises EngineDenied or EngineUnreachable."""
+        configuration = read_configuration(os.environ)
+        check_place(self._setting.place, configuration)
+        sweep = self._setting.sweep
+        files = self._setting.files if sweep.files else None
+        try:
+            self._load = await asyncio.to_thread(carry.pack, files, sweep.code)
+        except OSError as error:
+            raise EngineDenied(f"the snapshot of FILES cannot be read: {error}") from error
+        self._client = Api(Client(configuration))
+        try:
+            await self._client.open()
+            if beyond := create.beyond(self._requested, self._client.dialect):
+                raise EngineDenied(
+                    f"this server (Backend.AI {self._client.dialect.manager}) does not know "
+                    f"{' and '.join(beyond)}; leave that out"
+                )
+            group, resource_group = self._requested.top["group"], self._requested.config.get("scalingGroup")
+            self._outlook = Outlook(
+                self._client, project=group, resource_group=resource_group, prefix=self._prefix
+            )
+            await self._outlook.open()
+        except BaseException:
+            await self._client.close()
+            raise
+        limits = self._outlook.limits
+        self._backlog = Backlog(concurrent=limits.concurrent, pending=limits.pending)
+        self._logs = Logs(self._client)
+        self._watch = Watch(
+            self._client, self._prefix, finish=self._logs.finish, started=self._logs.follow, moved=self._moved
+        )
+        self._is_open = True
+        self._go(self._watch.run())
+        self._go(self._logs.run())
+
+    async def close(self) -> None:
+        """Let go of everything but the sessions."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._outlook.close()
+        await self._client.close()
+
+    # room
+
+    def admit(self, spec: SessionSpec) -> Refusal | None:
+        """Take a place in the backlog, or say that enough of ours wait already."""
+        self._freed.clear()
+        if self._backlog.is_full:
+            count = len(self._backlog)
+            verb = "session waits" if count == 1 else "sessions wait"
+            return Refusal(f"{count} {verb} on the cluster already; sent as those start", retry_after=60.0)
+        self._backlog.add(spec.name, asyncio.get_running_loop().time())
+        return None
+
+    def withdraw(self, name: str) -> None:
+        """Give back a place that was never used."""
+        session = self._watch.sessions.get(name)
+        if session is None or not session.id:
+            self._leave_backlog(name, started=False)
+
+    async def room(self) -> None:
+        """Return when a session of ours has left the queue or ended."""
+        await self._freed.wait()
+
+    def watch(self, names: Sequence[str]) -> None:
+        """A screen shows these: fetch their logs while they run."""
+        self._logs.watch(names)
+
+    # sessions
+
+    async def submit(self, spec: SessionSpec) -> None:
+        """Create a session, unless its name was used before."""
+        known = self._watch.sessions.get(spec.name)
+        if spec.name in self._ended or (known is not None and known.id):
+            return
+        earlier = sent.read(spec.sink.folder)
+        if earlier is not None and (earlier.end is not None or await self._found(spec) or earlier.id):
+            return
+        session = known or Session(spec)
+        if earlier is None:
+            sent.write(spec.sink.folder, sent.Sent())
+        body = create.body(
+            self._requested,
+            self._client.dialect,
+            name=spec.name,
+            kind="batch",
+            environ=wrapper.environ(spec.env, self._load),
+            startup=self._startup(spec),
+        )
+        try:
+            id_ = await self._client.create(body)
+        except EngineBusy as busy:
+            self._backlog.refused()
+            self._leave_backlog(spec.name, started=False)
+            raise EngineBusy(str(busy), retry_after=max(busy.retry_after, _REFUSED_PAUSE)) from busy
+        except EngineDenied:
+            self._leave_backlog(spec.name, started=False)
+            raise
+        sent.write(spec.sink.folder, sent.Sent(id_))
+        self._watch.add(session)
+        session.tell(Report(spec.name, Event.ACCEPTED, time.time(), status="PENDING", session=id_))
+        self._watch.confirm(session, id_)
+
+    async def follow(self, spec: SessionSpec) -> AsyncIterator[Report]:
+        """Tell what becomes of a session, whoever created it."""
+        session = self._known(spec.name)
+        if session is None:
+            earlier = sent.read(spec.sink.folder)
+            end = None if earlier is None else earlier.report(spec.name)
+            if end is not None:
+                yield end
+                return
+            if not await self._found(spec):
+                reason = "the server does not know it"
+                yield Report(spec.name, Event.VANISHED, time.time(), status="UNKNOWN", reason=reason)
+                return
+            session = self._known(spec.name)
+        assert session is not None
+        for count in range(1 << 30):
+            report = await session.told(count)
+            yield report
+            if report.event in ENDINGS:
+                return
+
+    async def cancel(self, name: str, *, grace: float) -> None:
+        """Have a session terminated, whatever it does now."""
+        session = self._watch.sessions.get(name)
+        id_ = session.id if session is not None else ""
+        if not id_:
+            if name in self._ended:
+                return
+            items = [item for item in await listing.named(self._client, [name]) if item.status not in ENDED]
+            if not items:
+                return
+            id_ = items[-1].id
+        if session is not None:
+            session.cancelled = True
+        if not await self._client.terminate(id_, forced=False):
+            self._go(self._insist(id_, grace))
+        self._watch.hint(name)
+
+    async def find(self, specs: Sequence[SessionSpec]) -> dict[str, Report]:
+        """What is known of these, ended ones included."""
+        found: dict[str, Report] = {}
+        asked: dict[str, SessionSpec] = {}
+        for spec in specs:
+            session = self._known(spec.name)
+            earlier = sent.read(spec.sink.folder)
+            end = None if earlier is None else earlier.report(spec.name)
+            if session is not None and session.reports:
+                found[spec.name] = session.reports[-1]
+            elif end is not None:
+                found[spec.name] = end
+            else:
+                asked[spec.name] = spec
+        latest = {item.name: item for item in await listing.named(self._client, asked)} if asked else {}
+        ended = [item for item in latest.values() if item.status in ENDED]
+        for item in latest.values():
+            if item.status not in ENDED:
+                moved = event(item.status)
+                found[item.name] = Report(
+                    item.name, moved or Event.STARTED, time.time(), status=item.status, session=item.id
+                )
+        reports = await asyncio.gather(*(self._end_of(asked[item.name], item) for item in ended))
+        found.update((report.name, report) for report in reports)
+        return found
+
+    async def live(self) -> list[str]:
+        """Names of this sweep's sessions that are alive on the cluster."""
+        return [item.name async for item in listing.alive(self._client, self._prefix)]
+
+    async def facts(self) -> Facts:
+        """Capacity, limits and who waits, as last read; never older than the panel needs."""
+        sessions = self._watch.sessions.values()
+        waiting = [session for session in sessions if event(session.status) is Event.ACCEPTED]
+        running = sum(event(session.status) in (Event.PREPARING, Event.STARTED) for session in sessions)
+        for session, reason in self._outlook.reasons(waiting, self._setting.sweep.slots, running):
+            session.tell(
+                Report(
+                    session.name, None, time.time(), status=session.status, reason=reason, session=session.id
+                )
+            )
+        return self._outlook.facts(waiting, trouble=self._watch.trouble)
+
+    # inside
+
+    def _known(self, name: str) -> Session | None:
+        return self._watch.sessions.get(name) or self._ended.get(name)
+
+    def _startup(self, spec: SessionSpec) -> str:
+        return wrapper.startup(
+            name=spec.name,
+            image=self._setting.sweep.image,
+            env=spec.env,
+            clean=spec.clean,
+            build=spec.build,
+            execute=spec.exec,
+            load=self._load,
+        )
+
+    async def _found(self, spec: SessionSpec) -> bool:
+        """Whether the server knows the session; then it is watched. Raises EngineUnreachable."""
+        items = await listing.named(self._client, [spec.name])
+        if not items:
+            return False
+        session = self._watch.sessions.get(spec.name)
+        if session is None:
+            session = Session(spec)
+            self._watch.add(session)
+        sent.write(spec.sink.folder, replace(sent.read(spec.sink.folder) or sent.Sent(), id=items[-1].id))
+        self._watch.confirm(session, items[-1].id)
+        return True
+
+    async def _end_of(self, spec: SessionSpec, item: Item) -> Report:
+        """How a session that nobody watched ended."""
+        return await self._logs.finish(Session(spec, id=item.id), item)
+
+    async def _insist(self, id_: str, grace: float) -> None:
+        """Servers before 26 do not end a session that is being prepared unless they are forced: give it
+        the time to get through, then force it."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + max(grace, 5.0)
+        with contextlib.suppress(EngineError):
+            while loop.time() < until:
+                await asyncio.sleep(1.0)
+                if await self._client.terminate(id_, forced=False):
+                    return
+            await self._client.terminate(id_, forced=True)
+
+    def _moved(self, session: Session) -> None:
+        """Something about a session changed."""
+        if session.ended:
+            self._ended[session.name] = session
+            while len(self._ended) > _KEPT_ENDS:
+                self._ended.popitem(last=False)
+        if session.ended or event(session.status) is not Event.ACCEPTED:
+            self._leave_backlog(session.name, started=not session.ended)
+        elif session.status:
+            self._backlog.add(session.name, asyncio.get_running_loop().time())
+
+    def _leave_backlog(self, name: str, *, started: bool) -> None:
+        if self._backlog.remove(name, asyncio.get_running_loop().time(), started=started):
+            self._freed.set()
+
+    def _go(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("our own fault: what watches the cluster has stopped", exc_info=error)

@@ -1,0 +1,187 @@
+"""When a session's log is fetched: live for those that a screen shows, once at the end for all, and
+in between only as often as the server could otherwise lose more than it keeps.
+
+Each fetch moves the whole log (PROTOCOL.md 6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Iterable
+
+from tui_sweep.core.errors import EngineError, EngineUnreachable
+from tui_sweep.core.session import Report
+from tui_sweep.engines.backendai import ends, sent
+from tui_sweep.engines.backendai.api import Api
+from tui_sweep.engines.backendai.listing import Item
+from tui_sweep.engines.backendai.receive import Received, Receiver
+from tui_sweep.engines.backendai.session import Session
+from tui_sweep.engines.backendai.statuses import BROKEN
+
+log = logging.getLogger(__name__)
+
+KEPT = 10 << 20
+"""Bytes that a server keeps of a log unless its site says otherwise."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
+"""Seconds between two fetches while nobody looks: doubled while little comes."""
+_LIVE_PAUSE, _LIVE_LONGEST = 2.0, 10.0
+"""Seconds between two fetches while a screen shows it: by the log's size."""
+_AT_ONCE = 4
+_TRIES = 7
+"""Tries to have the last log when the server answers that there is none (yet): a minute in all."""
+_LARGE = 200_000
+"""Characters above which a log is read in a thread."""
+
+
+class Logs:
+    """Fetches logs and writes what they hold into the cases' files."""
+
+    def __init__(self, client: Api) -> None:
+        self._client = client
+        self._due: list[tuple[float, int, Session]] = []
+        self._count = 0
+        self._watched: frozenset[str] = frozenset()
+        self._running: dict[str, Session] = {}
+        self._wake = asyncio.Event()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    def follow(self, session: Session) -> None:
+        """It runs: fetch its log from now on when that is due."""
+        self._running[session.name] = session
+        session.log_pause = _FIRST_PAUSE
+        self._schedule(session, _LIVE_PAUSE if session.name in self._watched else _FIRST_PAUSE)
+
+    def watch(self, names: Iterable[str]) -> None:
+        """These, and no others, are on a screen."""
+        fresh = frozenset(names)
+        for name in fresh - self._watched:
+            if (session := self._running.get(name)) is not None:
+                self._schedule(session, 0.0)
+        self._watched = fresh
+
+    async def run(self) -> None:
+        """Fetch what is due until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                while self._due and self._due[0][0] <= loop.time():
+                    due, _, session = heapq.heappop(self._due)
+                    if due == session.log_due and not session.ending:
+                        tasks.create_task(self._live(session))
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout_at(self._due[0][0] if self._due else None):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+
+    async def finish(self, session: Session, item: Item) -> Report:
+        """Read the end of a session that has ended, and keep it."""
+        self._running.pop(session.name, None)
+        if item.status == BROKEN:
+            await self._remove(item)
+        received = await self._last(session, item) if _may_have_log(session, item) else None
+        report = ends.report(session, item, received)
+        try:
+            sent.write_end(session.spec.sink.folder, report)
+        except OSError as error:
+            log.error("end not kept: session=%s error=%s", session.name, error.strerror)
+        session.receiver = None
+        return report
+
+    # inside
+
+    def _schedule(self, session: Session, pause: float) -> None:
+        session.log_due = asyncio.get_running_loop().time() + pause
+        self._count += 1
+        heapq.heappush(self._due, (session.log_due, self._count, session))
+        self._wake.set()
+
+    async def _live(self, session: Session) -> None:
+        """One fetch while it runs; the next one is due by what came."""
+        before = session.receiver.seen if session.receiver is not None else 0
+        try:
+            async with self._at_once:
+                text = await self._client.logs(session.id)
+                received = None if text is None else await self._take(session, text)
+        except (EngineError, OSError) as error:
+            log.info("log not fetched: session=%s error=%s", session.name, error)
+            received, text = None, None
+        if session.ending or session.name not in self._running:
+            return
+        size = len(text or "")
+        if session.name in self._watched:
+            pause = min(_LIVE_PAUSE + (_LIVE_LONGEST - _LIVE_PAUSE) * size / KEPT, _LIVE_LONGEST)
+        else:
+            came = (session.receiver.seen if session.receiver is not None else 0) - before
+            session.log_pause = _pause(session.log_pause, came)
+            pause = session.log_pause
+        if received is not None and received.new:
+            session.grew()
+        self._schedule(session, pause)
+
+    async def _last(self, session: Session, item: Item) -> Received | None:
+        """The log of a session that has ended. Just after the end servers answer that there is none."""
+        delay = 0.5
+        tries = 0
+        received = None
+        while tries < _TRIES:
+            try:
+                text = await self._client.logs(item.id)
+            except EngineUnreachable as error:
+                log.info("last log not fetched yet: session=%s error=%s", session.name, error)
+                await asyncio.sleep(min(2 * delay, 30.0))
+                delay = min(2 * delay, 30.0)
+                continue
+            except EngineError as error:
+                log.warning("last log refused: session=%s error=%s", session.name, error)
+                text = None
+            if text is not None:
+                received = await self._take(session, text, last=True)
+                if received.ended is not None or tries >= 2:
+                    return received
+            tries += 1
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 16.0)
+        return received
+
+    async def _take(self, session: Session, text: str, *, last: bool = False) -> Received:
+        """Write what is new in a log. One at a time for a session."""
+        async with session.reading:
+            if session.receiver is None:
+                session.receiver = Receiver(session.spec.sink)
+            if len(text) < _LARGE:
+                return session.receiver.take(text)
+            return await asyncio.to_thread(session.receiver.take, text)
+
+    async def _remove(self, item: Item) -> None:
+        """A broken session holds its slots until it is terminated."""
+        delay = 1.0
+        while True:
+            try:
+                await self._client.terminate(item.id, forced=True)
+                return
+            except EngineUnreachable as error:
+                log.warning("broken session not terminated yet: session=%s error=%s", item.name, error)
+            except EngineError as error:
+                log.warning("broken session cannot be terminated: session=%s error=%s", item.name, error)
+                return
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 60.0)
+
+
+def _may_have_log(session: Session, item: Item) -> bool:
+    """Whether a container ever was: the server has no log of others, and 23.09 fails when asked."""
+    return session.ran or item.status == "TERMINATED"
+
+
+def _pause(before: float, came: int) -> float:
+    """Seconds until the next fetch of a log that nobody watches, after ``came`` bytes in ``before`` seconds.
+
+    Half of what the server keeps may pass, at the pace that was seen; a pace may rise tenfold unseen.
+    """
+    pace = came / max(before, 1.0)
+    allowed = KEPT / 2 / max(pace * 3, 1e-9)
+    return max(_LIVE_PAUSE, min(2 * before, allowed, _LONGEST_PAUSE))

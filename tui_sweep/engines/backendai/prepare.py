@@ -1,0 +1,64 @@
+"""What is settled when a sweep is created: where it runs, as whom, and what its options mean there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tui_sweep.core.errors import EngineDenied, UsageError
+from tui_sweep.core.plain import plain
+from tui_sweep.core.sweep import Sweep
+from tui_sweep.engines.backendai import create
+from tui_sweep.engines.backendai.configuration import Configuration, read_configuration
+from tui_sweep.engines.base import Prepared
+
+
+def prepare(sweep: Sweep, *, environ: Mapping[str, str], cwd: Path) -> Prepared:
+    """Check what can be checked before anything exists. Raises UsageError."""
+    configuration = read_configuration(environ)
+    place: dict[str, Any] = {
+        "endpoint": ",".join(configuration.endpoints),
+        "access_key": configuration.access_key,
+        "domain": configuration.domain,
+        "group": configuration.group,
+        "mounts": list(configuration.vfolder_mounts),
+    }
+    script = sweep.options.get("bootstrap_script")
+    if script:
+        place["bootstrap_script"] = _script(cwd / script, script)
+    create.requested(sweep, place)
+    notices = list(configuration.notices)
+    if sweep.keep and sweep.type == "batch":
+        notices.append("--keep: a batch session ends by itself; --type interactive sessions can be kept")
+    return Prepared(place, notices)
+
+
+def check_place(place: Mapping[str, Any], configuration: Configuration) -> None:
+    """A sweep goes on where it was begun, and as whom. Raises EngineDenied."""
+    for what, begun, now in (
+        ("at", place["endpoint"].split(","), list(configuration.endpoints)),
+        ("with access key", [place["access_key"]], [configuration.access_key]),
+    ):
+        if sorted(begun) != sorted(now):
+            raise EngineDenied(
+                f"this sweep was begun {what} {plain(', '.join(begun))}, and {plain(', '.join(now)) or 'none'} is "
+                "configured now; set it as it was then to go on with it"
+            )
+
+
+def _script(path: Path, shown: str) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--bootstrap-script: cannot be read: {error}", text=shown, span=(0, len(shown))
+        ) from error
+    if len(text.encode()) > create.LARGEST_BOOTSTRAP:
+        raise UsageError(
+            f"--bootstrap-script: {len(text.encode()):,} bytes; servers keep {create.LARGEST_BOOTSTRAP:,} at most",
+            text=shown,
+            span=(0, len(shown)),
+            hint="put the work into --build, or into a file given as FILES",
+        )
+    return text

@@ -1,0 +1,257 @@
+"""What the log of a session holds, written into the files of its attempt: each byte once.
+
+A log comes whole at each fetch, and the server may have lost its oldest part. The files' own sizes say how
+far we are, so that a process killed at any point is gone on from by the next one: what was appended is
+there, what was not will be fetched again. Only where a file does not hold its stream from the first byte,
+the two differ; such places are noted in the attempt's ``gaps`` before they are written:
+
+::
+
+    {"run": "5f0c…", "out": [[AT, "LINE", OFFSET, MISSING], …], "err": […]}
+
+LINE stands at byte AT of the file, and what follows it is the stream from OFFSET on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tui_sweep.core.session import Sink
+from tui_sweep.engines.backendai.carry import size_in_words
+from tui_sweep.engines.backendai.frames import Begin, Close, End, Frame, Piece, Stream, frames
+
+_BEGIN = "\x1esweep-tui begin "
+_NOISE_LINES = 20
+_NOISE_LENGTH = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one fetch of a log brought."""
+
+    ended: End | None
+    """How the case ended, once the log says so."""
+    new: int
+    """Bytes of both streams that were written now."""
+    missing: int
+    """Bytes of both streams that the server has no more, in all fetches so far."""
+    began: bool
+    """Whether anything of the wrapper was ever seen. If not, it could not start in this image."""
+    noise: str
+    """While nothing was: the last lines of the log, raw. Whoever shows them makes them plain."""
+
+
+@dataclass(slots=True)
+class _Gap:
+    """A place where a file goes on with another part of its stream."""
+
+    at: int
+    line: str
+    offset: int
+    missing: int
+
+    @property
+    def text(self) -> bytes:
+        return self.line.encode("utf-8", "replace")
+
+
+@dataclass(slots=True)
+class _File:
+    """One stream of the attempt and its file."""
+
+    path: Path
+    gaps: list[_Gap] = field(default_factory=list)
+    size: int = 0
+    """Bytes of the file."""
+    next: int = 0
+    """The offset in the stream of the first byte that is not in the file."""
+    pending: list[bytes] = field(default_factory=list)
+    """Bytes that come next, still to be written."""
+    total: int | None = None
+    """Bytes that the stream had, once it has ended."""
+
+
+class Receiver:
+    """Writes one attempt's output. One at a time; it may be made anew at any time, in another process."""
+
+    def __init__(self, sink: Sink) -> None:
+        """Raises OSError."""
+        sink.create()
+        self._notes = sink.folder / "gaps"
+        self._files: dict[Stream, _File] = {"out": _File(sink.stdout), "err": _File(sink.stderr)}
+        self._run: str | None = None
+        self._began = False
+        self._ended: End | None = None
+        self.log_bytes = 0
+        """Characters of the log at the last fetch: near the limit of the server, it is about to lose some."""
+        self._resume()
+
+    @property
+    def seen(self) -> int:
+        """Bytes of both streams so far, the missing ones included."""
+        return sum(file.next for file in self._files.values())
+
+    @property
+    def missing(self) -> int:
+        """Bytes of both streams that the server had no more."""
+        return sum(gap.missing for file in self._files.values() for gap in file.gaps)
+
+    def take(self, text: str) -> Received:
+        """Append what is new in a log, given as a whole. Raises OSError, and then may be called again."""
+        for file in self._files.values():
+            self._reset(file)
+        before = self._written()
+        self.log_bytes = len(text)
+        begun = text.rfind(_BEGIN)  # what is before it is of an earlier start of the session
+        try:
+            for frame in frames(text[begun:] if begun > 0 else text):
+                self._take(frame)
+            if self._ended is not None:
+                for file in self._files.values():
+                    if file.total is not None and file.total > file.next:
+                        self._note(file, file.total, file.total - file.next)
+        finally:
+            for file in self._files.values():
+                self._write(file)
+        noise = "" if self._began else _tail(text)
+        return Received(self._ended, self._written() - before, self.missing, self._began, noise)
+
+    # inside
+
+    def _take(self, frame: Frame) -> None:
+        self._began = True
+        match frame:
+            case Piece():
+                file = self._files[frame.stream]
+                if frame.end <= file.next:
+                    return
+                data = frame.data()
+                if data is None:
+                    return  # what follows shows that it is missing
+                if frame.offset > file.next:
+                    self._note(file, frame.offset, frame.offset - file.next)
+                fresh = data[file.next - frame.offset :]
+                file.pending.append(fresh)
+                file.next += len(fresh)
+            case Begin():
+                self._begin(frame.run)
+            case Close():
+                self._files[frame.stream].total = frame.total
+            case End():
+                self._ended = frame
+
+    def _begin(self, run: str) -> None:
+        """A session that was sent back to waiting begins once more, from the first byte."""
+        if self._run is not None and run != self._run:
+            self._ended = None
+            for file in self._files.values():
+                file.total = None
+                if file.next:
+                    self._note(file, 0, 0)
+        if run != self._run:
+            self._keep(run)
+            self._run = run
+
+    def _note(self, file: _File, offset: int, missing: int) -> None:
+        """Go on at another offset, and say so in the file."""
+        self._write(file)
+        if missing:
+            said = f"{size_in_words(missing)} of output missing here: the server keeps only the last 10 MB"
+        else:
+            said = "the session was started anew by the server; its output begins again here"
+        start = "" if _ends_a_line(file) else "\n"
+        gap = _Gap(file.size, f"{start}[sweep-tui: {said}]\n", offset, missing)
+        file.gaps.append(gap)
+        try:
+            self._keep(self._run)
+        except OSError:
+            file.gaps.pop()
+            raise
+        file.next = offset
+        self._append(file, gap.text)
+
+    def _write(self, file: _File) -> None:
+        if file.pending:
+            data, file.pending = b"".join(file.pending), []
+            self._append(file, data)
+
+    def _append(self, file: _File, data: bytes) -> None:
+        """At the end of the file; what of it cannot be written is taken again the next time."""
+        with open(file.path, "ab", buffering=0) as target:
+            while data:
+                done = target.write(data)
+                file.size += done
+                data = data[done:]
+
+    def _written(self) -> int:
+        return sum(file.size - sum(len(gap.text) for gap in file.gaps) for file in self._files.values())
+
+    # the sidecar
+
+    def _resume(self) -> None:
+        try:
+            noted = json.loads(self._notes.read_bytes())
+        except (FileNotFoundError, ValueError):
+            noted = {}
+        if isinstance(noted, dict):
+            run = noted.get("run")
+            self._run = run if isinstance(run, str) else None
+            for stream, file in self._files.items():
+                file.gaps = list(_gaps(noted.get(stream)))
+        for file in self._files.values():
+            self._reset(file)
+        self._began = self._run is not None or self.seen > 0
+
+    def _reset(self, file: _File) -> None:
+        """Where the stream is, by the file as it is now, with a torn line completed."""
+        file.pending.clear()
+        with open(file.path, "ab", buffering=0) as target:  # made as soon as possible, as on this machine
+            file.size = os.fstat(target.fileno()).st_size
+        while file.gaps and file.gaps[-1].at > file.size:
+            file.gaps.pop()  # somebody else cut the file
+        if not file.gaps:
+            file.next = file.size
+            return
+        last = file.gaps[-1]
+        torn = last.at + len(last.text) - file.size
+        if torn > 0:
+            self._append(file, last.text[-torn:])
+        file.next = last.offset + file.size - last.at - len(last.text)
+
+    def _keep(self, run: str | None) -> None:
+        """Replace the sidecar as a whole."""
+        noted: dict[str, Any] = {"run": run}
+        for stream, file in self._files.items():
+            noted[stream] = [[gap.at, gap.line, gap.offset, gap.missing] for gap in file.gaps]
+        unfinished = self._notes.with_name("gaps.new")
+        unfinished.write_text(json.dumps(noted))
+        os.replace(unfinished, self._notes)
+
+
+def _gaps(noted: object) -> Iterator[_Gap]:
+    """The gaps of one stream as noted; none from the first entry on that nobody of ours wrote."""
+    for entry in noted if isinstance(noted, list) else []:
+        match entry:
+            case [int(at), str(line), int(offset), int(missing)]:
+                yield _Gap(at, line, offset, missing)
+            case _:
+                return
+
+
+def _ends_a_line(file: _File) -> bool:
+    """Whether a file is empty or ends with a newline."""
+    if not file.size:
+        return True
+    with open(file.path, "rb") as source:
+        source.seek(-1, os.SEEK_END)
+        return source.read(1) == b"\n"
+
+
+def _tail(text: str) -> str:
+    """The last lines of a log."""
+    return "\n".join(text[-_NOISE_LENGTH:].splitlines()[-_NOISE_LINES:])

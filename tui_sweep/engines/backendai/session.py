@@ -1,0 +1,74 @@
+"""One session as this process knows it: what was told of it, and what its log is due."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from tui_sweep.core.session import Report, SessionSpec
+from tui_sweep.core.states import ENDINGS
+from tui_sweep.engines.backendai.receive import Receiver
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """What is known of one session, and who waits for news of it."""
+
+    spec: SessionSpec
+    id: str = ""
+    """The server's own id (UUID); "" until an answer named it."""
+    status: str = ""
+    info: str | None = None
+    ran: bool = False
+    """Was seen running, so that it has a log."""
+    confirmed: float = 0.0
+    """Loop time since which a list that does not have it tells something."""
+    ending: bool = False
+    """Its end is being read."""
+    cancelled: bool = False
+    """We asked the server to end it."""
+    since: float = 0.0
+    """UNIX seconds since which it waits on the server."""
+    said: str | None = None
+    """Why it waits, in the server's own words; servers before 26 say it."""
+    reason: str | None = None
+    """Why it waits, as told last."""
+    back: str | None = None
+    """That and why it was sent back to waiting."""
+    log_due: float = 0.0
+    """Loop time of its next fetch while it runs; 0 until it runs."""
+    log_pause: float = 0.0
+    """Seconds between two fetches while nobody looks."""
+    receiver: Receiver | None = None
+    """Writes its output; while it runs and was fetched."""
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One fetch at a time is written."""
+    reports: list[Report] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def ended(self) -> bool:
+        """Its end was told; nothing more comes."""
+        return bool(self.reports) and self.reports[-1].event in ENDINGS
+
+    def tell(self, report: Report) -> None:
+        """One more report, for whoever follows; after the end nothing counts."""
+        if not self.ended:
+            self.reports.append(report)
+            self._news.set()
+
+    def grew(self) -> None:
+        """Tell that more of its output is there."""
+        self.tell(Report(self.name, None, time.time(), self.status, session=self.id or None))
+
+    async def told(self, count: int) -> Report:
+        """The report number ``count``, once there is one."""
+        while len(self.reports) <= count:
+            self._news.clear()
+            await self._news.wait()
+        return self.reports[count]

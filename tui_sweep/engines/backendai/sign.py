@@ -1,0 +1,68 @@
+"""The signature of a request (PROTOCOL.md 2): HMAC over what goes on the wire, the body never.
+
+A server computes the same over the request as it received it: path and query must be sent exactly
+as they were signed, and so must Date, Host, Content-Type and X-BackendAI-Version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Who signs."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What of a request the signature covers."""
+
+    method: str
+    """Upper case."""
+    target: str
+    """Path and query as on the wire: percent-encoded, with the endpoint's path prefix; ``/`` for none."""
+    at: datetime
+    """Now, in UTC: a server takes the day from it without converting, and refuses 15 minutes off."""
+    host: str
+    """``host[:port]`` as in the Host header."""
+    content_type: str
+    """Lower case, without parameters; ``application/octet-stream`` where the header is not sent."""
+    version: str
+    """As in X-BackendAI-Version."""
+
+    @property
+    def date(self) -> str:
+        """The value of the Date header."""
+        return self.at.isoformat()
+
+    def text(self, algorithm: str = "sha256") -> str:
+        """What is signed: seven lines, the last one the digest of no bytes."""
+        return "\n".join(
+            (
+                self.method,
+                self.target,
+                self.date,
+                f"host:{self.host}",
+                f"content-type:{self.content_type}",
+                f"x-backendai-version:{self.version}",
+                hashlib.new(algorithm).hexdigest(),
+            )
+        )
+
+
+def authorization(key: Key, signed: Signed, algorithm: str = "sha256") -> str:
+    """The value of the Authorization header."""
+
+    def digest(secret: bytes, text: str) -> bytes:
+        return hmac.digest(secret, text.encode(), algorithm)
+
+    of_the_day = digest(key.secret_key.encode(), signed.at.strftime("%Y%m%d"))
+    signature = digest(digest(of_the_day, signed.host), signed.text(algorithm)).hex()
+    return f"BackendAI signMethod=HMAC-{algorithm.upper()}, credential={key.access_key}:{signature}"

@@ -1,0 +1,283 @@
+"""One request over HTTP: signed, sent to one of the endpoints, and its answer read within bounds.
+
+Every foreign exception becomes an ``Unanswered`` here, with a sentence that names the host and
+never a secret, and that says whether the request can have reached the server at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import random
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from tui_sweep import __version__
+from tui_sweep.core.errors import EngineDenied
+from tui_sweep.engines.backendai.configuration import Configuration, host_of
+from tui_sweep.engines.backendai.problems import Problem, is_page, short
+from tui_sweep.engines.backendai.sign import Key, Signed, authorization
+from tui_sweep.engines.backendai.verdicts import Refused, Unanswered, unreadable
+
+LARGEST_ANSWER = 32 << 20
+"""Bytes, unpacked. A log of 10 MiB may be six times that with all its characters escaped: see LARGEST_LOG."""
+LARGEST_LOG = 64 << 20
+SILENCE = 45.0
+"""Seconds without a byte after which an event stream is dead; a manager pings every 15 s."""
+_LARGE_BODY = 1 << 20
+"""Bytes from which aiohttp wants a body as a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be sent."""
+
+    method: str
+    path: str
+    """Not encoded, below the endpoint's own path. "" for the endpoint itself."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    """JSON text."""
+    form: Sequence[tuple[str, bytes]] = field(default=(), repr=False)
+    """Files to upload: (relative name, content)."""
+    is_signed: bool = True
+
+    @property
+    def content_type(self) -> str:
+        """What is sent and signed, without parameters (PROTOCOL.md 2)."""
+        if self.form:
+            return "multipart/form-data"
+        return "text/plain" if self.body is None else "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole."""
+
+    host: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """Its data. Raises EngineUnreachable for what is none: a web page, half of an answer."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            page = is_page(self.headers, self.body)
+            raise unreadable(self.host, self.status, self.body, page=page) from None
+
+
+class Transport:
+    """Connections to one server by any of its endpoints. Made inside an event loop."""
+
+    def __init__(self, configuration: Configuration, cookies: Mapping[str, str] | None = None) -> None:
+        self._configuration = configuration
+        self._key = Key(configuration.access_key, configuration.secret_key)
+        self._endpoints = random.sample(configuration.endpoints, len(configuration.endpoints))
+        self._hosts = {endpoint: host_of(endpoint) for endpoint in self._endpoints}
+        jar = aiohttp.CookieJar(unsafe=True) if configuration.is_session else aiohttp.DummyCookieJar()
+        for endpoint in self._endpoints:
+            jar.update_cookies(dict(cookies or {}), URL(endpoint))
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=_tls(configuration)),  # Pace bounds their number
+            cookie_jar=jar,
+            headers={"User-Agent": f"sweep-tui/{__version__}", "X-BackendAI-Domain": configuration.domain},
+        )
+        self.version = ""
+        """What X-BackendAI-Version says; "" before it was agreed on."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._http.close()
+
+    @property
+    def endpoint(self) -> str:
+        """The one in use."""
+        return self._endpoints[0]
+
+    @property
+    def endpoints(self) -> int:
+        """How many there are."""
+        return len(self._endpoints)
+
+    def host(self, endpoint: str) -> str:
+        """``host[:port]`` of one, to name it."""
+        return self._hosts[endpoint]
+
+    def rotate(self, endpoint: str) -> None:
+        """Use another than this one, which does not answer."""
+        if endpoint == self._endpoints[0]:
+            self._endpoints.append(self._endpoints.pop(0))
+
+    def cookies(self, endpoint: str) -> dict[str, str]:
+        """What would be sent there."""
+        return {name: one.value for name, one in self._http.cookie_jar.filter_cookies(URL(endpoint)).items()}
+
+    async def send(
+        self, wish: Wish, endpoint: str, *, timeout: float, largest: int = LARGEST_ANSWER
+    ) -> Answer:
+        """One attempt. Raises Unanswered; an answer of any status is an answer."""
+        limits = self._limits(timeout, self._configuration.read_timeout)
+        async with self._response(wish, endpoint, limits) as response:
+            body = await self._read(response, endpoint, largest)
+            return Answer(self._hosts[endpoint], response.status, response.headers, body)
+
+    @asynccontextmanager
+    async def stream(self, wish: Wish, endpoint: str) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:
+        """An answer that goes on: its beginning, and the chunks that follow until it ends or falls silent.
+
+        With another status than 200 the beginning has the whole body, and nothing follows.
+        """
+        async with self._response(wish, endpoint, self._limits(None, SILENCE)) as response:
+            whole = response.status != 200
+            body = await self._read(response, endpoint, _LARGE_BODY) if whole else b""
+            answer = Answer(self._hosts[endpoint], response.status, response.headers, body)
+            yield answer, response.content.iter_any()
+
+    # inside
+
+    def _limits(self, total: float | None, silence: float) -> aiohttp.ClientTimeout:
+        connect = self._configuration.connection_timeout
+        return aiohttp.ClientTimeout(total=total, connect=connect or None, sock_read=silence or None)
+
+    @asynccontextmanager
+    async def _response(
+        self, wish: Wish, endpoint: str, limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        with translated(self._hosts[endpoint], limits):
+            url = self._url(wish, endpoint)
+            async with self._http.request(
+                wish.method,
+                url,
+                data=_payload(wish),
+                headers=self._headers(wish, url, self._hosts[endpoint]),
+                timeout=limits,
+                allow_redirects=False,
+            ) as response:
+                yield response
+
+    def _url(self, wish: Wish, endpoint: str) -> URL:
+        """Encoded once: what is signed is what is sent."""
+        if not wish.path:
+            return URL(endpoint, encoded=True)
+        path = wish.path
+        if self._configuration.is_session and not path.startswith("/server/"):
+            path = f"/func{path}"
+        return URL(endpoint + URL.build(path=path, query=wish.query).raw_path_qs, encoded=True)
+
+    def _headers(self, wish: Wish, url: URL, host: str) -> dict[str, str]:
+        found = {"Host": host}
+        if not wish.form:  # of a form aiohttp sends the boundary with it
+            found["Content-Type"] = wish.content_type
+        if self.version:
+            found["X-BackendAI-Version"] = self.version
+        if wish.is_signed and not self._configuration.is_session:
+            signed = Signed(
+                wish.method, url.raw_path_qs, datetime.now(UTC), host, wish.content_type, self.version
+            )
+            found |= {"Date": signed.date, "Authorization": authorization(self._key, signed)}
+        return found
+
+    async def _read(self, response: aiohttp.ClientResponse, endpoint: str, largest: int) -> bytes:
+        parts = []
+        size = 0
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > largest:
+                raise Refused(
+                    f"{self._hosts[endpoint]} gave an answer of more than {largest >> 20} MiB, which is not read",
+                    Problem(response.status),
+                )
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _payload(wish: Wish) -> Any:
+    """Made anew for each attempt: what was sent is used up."""
+    if wish.form:
+        form = aiohttp.FormData(quote_fields=False)  # quoted, a/b.txt would be stored as a%2Fb.txt
+        for name, content in wish.form:
+            _check_name(name)
+            form.add_field("src", io.BytesIO(content), filename=name, content_type="application/octet-stream")
+        return form
+    if wish.body is not None and len(wish.body) >= _LARGE_BODY:
+        return io.BytesIO(wish.body)
+    return wish.body
+
+
+def _check_name(name: str) -> None:
+    """23.09 writes a file wherever its name leads, on the machine itself."""
+    parts = name.split("/")
+    if not name.isprintable() or '"' in name or "\\" in name or {"", ".", ".."} & set(parts):
+        raise EngineDenied(f"the file {short(name)!r} cannot be uploaded under this name")
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext | bool:
+    """Made when it is needed and not by aiohttp's import, so that SSL_CERT_FILE of this moment counts."""
+    if configuration.skip_ssl_validation:
+        return False
+    if any(endpoint.startswith("https:") for endpoint in configuration.endpoints):
+        return ssl.create_default_context()
+    return True
+
+
+@contextmanager
+def translated(host: str, limits: aiohttp.ClientTimeout) -> Iterator[None]:
+    """Raises what goes wrong in the block as Unanswered."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+        sentence, sent = _sentence(error, host, limits)
+        raise Unanswered(sentence, sent=sent) from None  # the cause may quote headers
+
+
+def _sentence(error: Exception, host: str, limits: aiohttp.ClientTimeout) -> tuple[str, bool]:
+    """What happened and what to do; and whether the request can have arrived."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name {host} cannot be looked up: check BACKEND_ENDPOINT and the network", False
+        case aiohttp.ClientConnectorCertificateError(certificate_error=why):
+            words = short(getattr(why, "verify_message", "") or why)
+            trust = "to trust an authority of your own name its file in SSL_CERT_FILE"
+            return (
+                f"the certificate of {host} does not verify ({words}): check BACKEND_ENDPOINT; {trust}",
+                False,
+            )
+        case aiohttp.ClientConnectorSSLError():
+            return (
+                f"{host} does not speak TLS as we do ({_reason(error)}): is it https:// on this port?",
+                False,
+            )
+        case aiohttp.ConnectionTimeoutError():
+            return (
+                f"{host} took no connection within {limits.connect:g} s: is it up, and is the network?",
+                False,
+            )
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return f"{host} refuses connections: is the server up, and is the port right?", False
+        case aiohttp.ClientConnectorError():
+            return f"{host} cannot be reached ({_reason(error)}): is the network up?", False
+        case aiohttp.SocketTimeoutError():
+            return f"{host} fell silent for {limits.sock_read:g} s", True
+        case TimeoutError():
+            return f"{host} gave no answer within {limits.total or 0:g} s", True
+        case aiohttp.ClientPayloadError():
+            return f"{host} broke off in the middle of its answer", True
+        case aiohttp.ClientResponseError():
+            return f"what {host} says is no HTTP: is it https:// on this port?", True
+        case aiohttp.ServerDisconnectedError() | OSError():
+            return f"{host} broke the connection off without an answer", True
+    return f"no request can be made to {host} ({type(error).__name__})", True
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    return short(error.os_error.strerror or type(error.os_error).__name__, 80)
