@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import stat
 import sys
 
@@ -387,11 +388,12 @@ def test_a_reader_that_goes_away_does_not_stop_the_sweep(run_cli, shown, tmp_pat
     assert summary["counts"] == {"done": 50}
 
 
-def test_keys_configured_choose_the_cluster_and_its_absence_is_told(run_cli):
-    done = run_cli(
-        "run", "--exec", "true", "sh", env={"BACKEND_ACCESS_KEY": "AK", "BACKEND_SECRET_KEY": "SK"}
-    )
-    assert done.returncode == 2
-    assert "backendai" in done.stderr
-    assert "--engine local" in done.stderr
-    assert "SK" not in done.stderr
+def test_keys_configured_choose_the_cluster_and_its_silence_is_told(run_cli):
+    keys = {"BACKEND_ACCESS_KEY": "AK", "BACKEND_SECRET_KEY": "SK-not-shown"}
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        done = run_cli("run", "--exec", "true", "sh", env={**keys, "BACKEND_ENDPOINT": endpoint})
+    assert done.returncode == 3
+    assert endpoint.removeprefix("http://") in done.stderr
+    assert "SK-not-shown" not in done.stderr

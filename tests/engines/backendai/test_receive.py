@@ -223,7 +223,7 @@ def test_a_process_killed_at_any_line_is_gone_on_from(tmp_path: Path) -> None:
     )
     killed, lines = True, 0
     while killed:
-        lines += 2
+        lines += 7
         sink = Output(tmp_path / str(lines))
         killed = taken_until_killed(sink, [text, gap], lines)
         received = Receiver(sink).take(gap)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from tui_sweep.core.errors import EngineError, EngineUnreachable
 from tui_sweep.engines.backendai.client import Client
-from tui_sweep.engines.backendai.dialect import Dialect, run_ids
+from tui_sweep.engines.backendai.dialect import Dialect
 from tui_sweep.engines.backendai.pace import Priority
 from tui_sweep.engines.backendai.verdicts import problem_of
 
@@ -114,26 +113,3 @@ class Api:
             "POST", "/resource/check-presets", body=body, priority=Priority.STATUS, is_safe=True
         )
         return answer.json()
-
-    async def files(self, id_: str) -> list[str]:
-        """Names of the files in a session's working directory. Raises EngineError.
-
-        26.x reads the path from the query, older servers from a body of the GET; both are sent.
-        """
-        answer = await self._client.request(
-            "GET", f"/session/{id_}/files", query={"path": "."}, body={"path": "."}, priority=Priority.STATUS
-        )
-        told = answer.json()
-        try:
-            rows = json.loads(told["files"])
-            return [str(row["filename"]) for row in rows]
-        except (KeyError, TypeError, ValueError):
-            return []
-
-    async def execute(self, id_: str, run: str, mode: str, code: str) -> Mapping[str, Any]:
-        """One answer of a run in an interactive session, after at most 2 s of it. Raises EngineError."""
-        body = {"mode": mode, "code": code, "options": {}, **run_ids(run)}
-        answer = await self._client.request("POST", f"/session/{id_}", body=body, priority=Priority.RUN)
-        told = answer.json()
-        result = told.get("result") if isinstance(told, Mapping) else None
-        return result if isinstance(result, Mapping) else {}

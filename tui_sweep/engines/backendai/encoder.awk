@@ -2,8 +2,8 @@
 #
 # For any awk, and awks differ about NUL: what is read goes through base64 into a shell variable, which
 # can hold that, and comes back as lines in which NUL is \377, while \376 may also be \377 (both are
-# rare in text). A read with \376, or with much that is no text, is told as its base64. After a read
-# of little there is a pause, so that a program that prints all the time costs ten reads a second (5 ms
+# rare in text). From a block on that has \376, or much that is no text, a read is told as its base64. After
+# a read of little there is a pause, so that a program that prints all the time costs ten reads a second (5 ms
 # each) and not hundreds; the first line after silence is never held back.
 #
 # No frame is larger than 4096 bytes and each is one write: so the kernel does not mix it with those
@@ -95,33 +95,44 @@ function take(text,    at) {
   if (text != "") add(text)
 }
 
-function tell(    i) {
+function tell(    i, told) {
   finish()
-  if (binary) { tell_base64(total); return }
+  told = 0
   for (i = 0; i < count; i++) {
     if (substr(frames[i], length(frames[i])) == "\n") {
       emit(substr(frames[i], 1, length(frames[i]) - 1), sizes[i], "|")
     } else emit(frames[i], sizes[i], ":")
+    told += sizes[i]
   }
+  if (binary) tell_base64(told, total)
 }
 
-# Base64 cannot be cut anywhere: up to two bytes before the mark are left out, and counted as missing.
-function tell_base64(left,    rest, i, text, piece, bytes) {
-  rest = marked ? left % 3 : 0
-  left -= rest
+# The bytes of this read from one to the other. Base64 is cut at threes: up to two bytes are told twice,
+# and up to two before a mark are left out, and count as missing.
+function tell_base64(from, to,    rest, skip, i, text, piece, bytes) {
+  rest = marked ? to % 3 : 0
+  to -= rest
+  offset -= from % 3
+  from -= from % 3
+  skip = from / 3 * 4
   text = ""
-  for (i = 0; i < lines && left > 0; i++) {
+  for (i = 0; i < lines && from < to; i++) {
     text = text base64[i]
-    while (left > 0 && (length(text) >= 3800 || (i == lines - 1 && text != ""))) {
+    if (skip) {
+      piece = substr(text, 1, skip)
+      text = substr(text, length(piece) + 1)
+      skip -= length(piece)
+    }
+    while (from < to && (length(text) >= 3800 || (i == lines - 1 && text != ""))) {
       piece = substr(text, 1, 3800)
       text = substr(text, 3801)
       bytes = length(piece) / 4 * 3
-      if (bytes > left) {
-        bytes = left
+      if (bytes > to - from) {
+        bytes = to - from
         if (marked) piece = substr(piece, 1, bytes / 3 * 4)
       }
       emit(piece, bytes, "=")
-      left -= bytes
+      from += bytes
     }
   }
   offset += rest

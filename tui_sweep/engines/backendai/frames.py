@@ -9,7 +9,7 @@
     \\036out TOTAL end\\037                         the stream ended
     \\036sweep-tui end CODE STEP KILLED\\037        exit code, of which step, processes killed for memory
 
-A newline follows each. TEXT is UTF-8, may have newlines and tabs, and what is no text is a byte in hex behind
+A newline follows each. Those of one stream are in order; a few bytes may be told twice. TEXT is UTF-8, may have newlines and tabs, and what is no text is a byte in hex behind
 \\020; so the three marks occur nowhere else. On its way a log gets carriage returns, lines of others
 anywhere (in the middle of a frame, too: the container's runner hands on 4 KiB at a time), and loses its
 oldest part. What does not come out at its SIZE is not believed.

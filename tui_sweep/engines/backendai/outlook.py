@@ -46,6 +46,7 @@ class Outlook:
         """Read it for the first time. Raises EngineError: a group that is not ours shows here."""
         self.limits = await queue.read_limits(self._client)
         self._shares = await queue.read_shares(self._client, self._project, self._group)
+        self._due = time.monotonic() + _FRESH
         if self._prefix and self._client.dialect.queue_position:
             self._scope = await listing.own_scope(self._client)
 

@@ -1,6 +1,6 @@
 """What is kept in an attempt's folder of its session: that it was sent, its id, and how it ended.
 
-``session`` is JSON, replaced whole: ``{"id": UUID or "", "run": ID, "end": {…}}``. It is there before
+``session`` is JSON, replaced whole: ``{"id": UUID or "", "end": {…}}``. It is there before
 the first request that creates: a later process that finds it asks the server before it sends again.
 """
 
@@ -24,8 +24,6 @@ class Sent:
 
     id: str = ""
     """The server's id; "" while no answer named it."""
-    run: str = ""
-    """The id of its run in an interactive session; "" before it was begun."""
     end: dict[str, Any] | None = None
 
     def report(self, name: str) -> Report | None:
@@ -48,7 +46,7 @@ def read(folder: Path) -> Sent | None:
     try:
         with open(folder / "session", "rb") as file:
             record = json.loads(file.read(_LARGEST))
-        sent = Sent(str(record["id"]), str(record.get("run", "")), record.get("end"))
+        sent = Sent(str(record["id"]), record.get("end"))
         sent.report("")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -58,7 +56,7 @@ def read(folder: Path) -> Sent | None:
 def write(folder: Path, sent: Sent) -> None:
     """Keep it, whole or not at all. Raises OSError."""
     aside = folder / ".session"
-    record = {"id": sent.id, "run": sent.run, "end": sent.end}
+    record = {"id": sent.id, "end": sent.end}
     aside.write_text(json.dumps({key: value for key, value in record.items() if value or key == "id"}))
     os.replace(aside, folder / "session")
 
