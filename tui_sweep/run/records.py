@@ -22,6 +22,8 @@ class Records:
         self._table = table
         self._scheduler = scheduler
         self._facts: dict[str, Any] = {}
+        self._dispatch: dict[str, Any] = {}
+        """As it was last written."""
         self._next: asyncio.Future[None] | None = None
 
     @property
@@ -47,20 +49,24 @@ class Records:
     def flush(self, answers: Sequence[Answer] = ()) -> None:
         """Hand over everything that changed; nothing when nothing did and nobody waits."""
         rows = self._table.take_rows()
-        if not (rows or self._facts or answers or self.is_awaited):
-            return
+        if not (rows or self._facts or answers):
+            if self._next is None:
+                return
+            if self._journal.is_idle:
+                self._next.set_result(None)
+                self._next = None
+                return
         scheduler = self._scheduler
-        facts = {
-            **self._facts,
-            "counts": self._table.word_counts(),
-            "dispatch": {
-                "holding": scheduler.holding,
-                "halted": scheduler.halted,
-                "max_parallel": scheduler.max_parallel,
-                "refusal": scheduler.refusal,
-                "trouble": self.trouble,
-            },
+        dispatch = {
+            "holding": scheduler.holding,
+            "halted": scheduler.halted,
+            "max_parallel": scheduler.max_parallel,
+            "refusal": scheduler.refusal,
+            "trouble": self.trouble,
         }
+        facts = {**self._facts, "counts": self._table.word_counts()}
+        if dispatch != self._dispatch:
+            facts["dispatch"] = self._dispatch = dispatch
         self._facts = {}
         done, self._next = self._next, None
         self._journal.write(Entry(rows, facts, answers, done))

@@ -303,8 +303,9 @@ class Runner:
 
     async def committed(self) -> None:
         """Return when everything decided so far is on disk."""
-        self._wake.set()
-        await asyncio.shield(self._records.expect())
+        done = self._records.expect()
+        self._records.flush()
+        await asyncio.shield(done)
 
     def end(self, name: str, grace: float | None = None) -> None:
         """End a session; its row says so on disk before anything is killed."""
