@@ -47,12 +47,12 @@ class Slots(Mapping[str, Decimal]):
     Immutable. A name that is absent is an amount of zero, and zero amounts are not kept.
     """
 
-    __slots__ = ("_amounts",)
+    __slots__ = ("_amounts", "_hash")
 
     def __init__(self, amounts: Mapping[str, Decimal | int | str] | None = None) -> None:
-        self._amounts = {
-            name: Decimal(amount) for name, amount in (amounts or {}).items() if Decimal(amount) != 0
-        }
+        exact = ((name, Decimal(amount)) for name, amount in (amounts or {}).items())
+        self._amounts = {name: amount for name, amount in exact if amount}
+        self._hash: int | None = None
 
     def __getitem__(self, name: str) -> Decimal:
         return self._amounts.get(name, Decimal(0))
@@ -67,7 +67,9 @@ class Slots(Mapping[str, Decimal]):
         return len(self._amounts)
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._amounts.items()))
+        if self._hash is None:
+            self._hash = hash(frozenset(self._amounts.items()))
+        return self._hash
 
     def __repr__(self) -> str:
         return f"Slots({self.record()})"

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineUnreachable
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _TICK = 2.0
 """Seconds between two looks after orphans, the ledger's place, dead holds and an unused ticket."""
+_SETTLE = 0.005
+"""Seconds until others see what an end gave back, when nothing of ours takes it before."""
 _CLAIM_WAIT = 2.0
 """Seconds that a shim which has been started may take to claim."""
 
@@ -75,6 +77,7 @@ class LocalEngine:
         """Calls of ``room`` at the moment."""
         self._open_files = ""
         self._timer: asyncio.TimerHandle | None = None
+        self._settling: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """Measure the machine and join the ledger. Raises EngineDenied."""
@@ -92,7 +95,7 @@ class LocalEngine:
         )
         self._ledger = Ledger(self._setting.sweep_id, capacity, lambda: place(os.environ))
         self._ledger.open()
-        self._sessions = Sessions(self._ledger, keep=sweep.keep, grace=sweep.grace, freed=self._freed.set)
+        self._sessions = Sessions(self._ledger, keep=sweep.keep, grace=sweep.grace, freed=self._has_freed)
         self._open_files = allow_files()
         keep_descriptors()
         self._sessions.open(self._surroundings.base)
@@ -105,6 +108,8 @@ class LocalEngine:
         self._timer.cancel()
         self._timer = None
         await self._sessions.close()
+        if self._settling is not None:
+            self._settling.cancel()
         self._ledger.close()
 
     # slots
@@ -168,20 +173,15 @@ class LocalEngine:
             self._starting.discard(spec.name)
             self.withdraw(spec.name)  # does nothing once it has started
 
-    async def follow(self, spec: SessionSpec) -> AsyncIterator[Report]:
+    def follow(self, spec: SessionSpec) -> AsyncIterator[Report]:
         """Tell what becomes of a session, whoever started it."""
+        return _Reports(spec.name, lambda: self._heard(spec))
+
+    async def _heard(self, spec: SessionSpec) -> Attempt | None:
         attempt = self._sessions.known(spec.name) or await self._adopted(spec)
-        if attempt is None:
-            reason = "it was never started here"
-            yield Report(spec.name, Event.VANISHED, time.time(), status="UNKNOWN", reason=reason)
-            return
-        self._sessions.heard(attempt)
-        for count in range(1 << 30):
-            await attempt.told(count)
-            report = attempt.reports[count]
-            yield report
-            if report.event in ENDINGS:
-                return
+        if attempt is not None:
+            self._sessions.heard(attempt)
+        return attempt
 
     async def cancel(self, name: str, *, grace: float) -> None:
         """Ask a session to end, and force it after ``grace`` seconds."""
@@ -220,6 +220,16 @@ class LocalEngine:
         return _told_by(self._ledger)
 
     # inside
+
+    def _has_freed(self) -> None:
+        """An end gave slots back."""
+        self._freed.set()
+        if self._settling is None:
+            self._settling = self._loop.call_later(_SETTLE, self._settle_ends)
+
+    def _settle_ends(self) -> None:
+        self._settling = None
+        self._ledger.settle()
 
     def _attempt(self, spec: SessionSpec) -> Attempt:
         mem = spec.slots["mem"]
@@ -357,6 +367,35 @@ class LocalEngine:
                 self._ledger.sift()
                 if self._ledger.would_fit(self._refused):
                     self._freed.set()
+
+
+class _Reports:
+    """The reports of one attempt, the end last. No generator, which asyncio would close with a task of its
+    own when whoever follows has heard the end and asks no more."""
+
+    def __init__(self, name: str, find: Callable[[], Awaitable[Attempt | None]]) -> None:
+        self._name, self._find = name, find
+        self._attempt: Attempt | None = None
+        self._count = 0
+        self._is_over = False
+
+    def __aiter__(self) -> _Reports:
+        return self
+
+    async def __anext__(self) -> Report:
+        if self._is_over:
+            raise StopAsyncIteration
+        if self._attempt is None:
+            self._attempt = await self._find()
+            if self._attempt is None:
+                self._is_over = True
+                reason = "it was never started here"
+                return Report(self._name, Event.VANISHED, time.time(), status="UNKNOWN", reason=reason)
+        await self._attempt.told(self._count)
+        report = self._attempt.reports[self._count]
+        self._count += 1
+        self._is_over = report.event in ENDINGS
+        return report
 
 
 def _told_by(ledger: Ledger) -> Facts:

@@ -70,6 +70,8 @@ class Ledger:
         self._own: set[str] = set()
         self._spare: list[str] = []
         """Files of holds that were released; the next hold takes one over, if it is still there."""
+        self._left: list[str] = []
+        """Files of holds that have ended and are to be released with the next decision."""
         self._tickets: dict[str, Ticket] = {}
         self._ticket: tuple[Ticket, int] | None = None
         self._used = Slots()
@@ -92,6 +94,7 @@ class Ledger:
         if self._mutex < 0:
             return
         self.give_up()
+        self.settle()
         while self._spare:
             self._forget(self._spare.pop(), bump=False)
         for fd in self._fds.values():
@@ -110,6 +113,8 @@ class Ledger:
         """Hold the slots of a session, or say why it has to wait (and queue up)."""
         if spec.name in self._fds:
             return None
+        if self._left and self.path(spec.name) in self._left:
+            self.settle()  # the same attempt again: what it takes now must not be taken for what it left
         if spec.name in self._own and not is_locked(self.path(spec.name)):
             self.release(spec.name)  # it was handed over, and nobody took it
         try:
@@ -157,6 +162,29 @@ class Ledger:
                 self._lay_aside(self.path(name))
         except (MutexBusy, OSError):
             self._forget(self.path(name), bump=False)  # others see it by the lock, a little later
+
+    def leave(self, name: str) -> None:
+        """As ``release``, but others see it with our next decision, or with ``settle``: half of the system
+        calls for who takes slots at once again. The lock has to be free."""
+        self.hand_over(name)
+        self._own.discard(name)
+        hold = self._holds.pop(name, None)
+        if hold is not None:
+            self._used = self._used - hold.slots
+        self._left.append(self.path(name))
+
+    def settle(self) -> None:
+        """Let others see what was left."""
+        left, self._left = self._left, []
+        if not left:
+            return
+        try:
+            with self._deciding():
+                for path in left:
+                    self._lay_aside(path)
+        except (MutexBusy, OSError):
+            for path in left:
+                self._forget(path, bump=False)
 
     def give_up(self) -> None:
         """Leave the queue."""
@@ -268,7 +296,7 @@ class Ledger:
             self.open()
         except EngineDenied as error:
             raise OSError(errno.ENOENT, str(error)) from error
-        self._holds, self._tickets, self._spare = {}, {}, []
+        self._holds, self._tickets, self._spare, self._left = {}, {}, [], []
         for hold in mine:
             if not is_locked(self.path(hold.name)):
                 self.hand_over(hold.name)
@@ -326,8 +354,8 @@ class Ledger:
 
     def _lock(self, hold: Hold) -> int:
         path = self.path(hold.name)
-        while self._spare and not renamed(self._spare.pop(), path):
-            pass  # another runner that began has removed it
+        while (old := self._left or self._spare) and not renamed(old.pop(), path):
+            pass  # another runner has removed it
         return lock(path, hold.record())
 
     def _has_room(self, request: Slots) -> bool:

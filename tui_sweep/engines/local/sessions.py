@@ -171,8 +171,10 @@ class Sessions:
                 self._attach(attempt, claim)
                 return
         is_asked = attempt in self._endings
-        if (self._keep and not is_asked) or not self._leaves(attempt):
+        if self._keep and not is_asked:
             self._finish(attempt)
+        elif not self._leaves(attempt):
+            self._finish(attempt, is_unlocked=True)
         elif not is_asked:
             self._endings.end(attempt, self._grace)
 
@@ -198,8 +200,9 @@ class Sessions:
     def _subjects(self) -> list[Subject]:
         return [attempt.subject() for attempt in self._live.values()]
 
-    def _finish(self, attempt: Attempt) -> None:
-        """Nothing of it is left, or may stay: free its slots and tell its end."""
+    def _finish(self, attempt: Attempt, *, is_unlocked: bool = False) -> None:
+        """Nothing of it is left, or may stay: free its slots and tell its end. ``is_unlocked``: its hold
+        was just seen to be."""
         self._live.pop(attempt.name, None)
         self._exits.forget(attempt.pid)
         for process in self._endings.drop(attempt):
@@ -209,7 +212,10 @@ class Sessions:
             self._memory.remove(attempt)
         if not attempt.is_followed:
             self._unheard[attempt.name] = attempt
-        self._ledger.release(attempt.name)
+        if is_unlocked:
+            self._ledger.leave(attempt.name)
+        else:
+            self._ledger.release(attempt.name)
         attempt.tell(ended(attempt))
         self._freed()
 
