@@ -168,10 +168,10 @@ class Lines:
         _say(f"sweep {self._folder.id}{name}: {cases:,} case{'s' if cases != 1 else ''} on {sweep.engine}")
 
     def changed(self, table: CaseTable, index: int, at: float) -> None:
-        state = State(table.state[index])
-        if state not in FINAL:
+        if table.state[index] not in FINAL:
             return
-        self._ended = sum(table.counts[final] for final in FINAL)
+        state = State(table.state[index])
+        self._ended = sum([table.counts[final] for final in FINAL])
         if state is State.DONE and self._quiet:
             return
         self.say(self.line(table, index))

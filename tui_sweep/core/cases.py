@@ -5,12 +5,17 @@ A million cases take 58 MB, 58 bytes each (a slotted dataclass a case was measur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from tui_sweep.core.arrays import np
 from tui_sweep.core.states import FINAL, LIVE, Cause, Event, State, after
+
+_STATES, _CAUSES = tuple(State), tuple(Cause)
+"""By number: ``State(number)`` takes 0.5 µs, this 0.03."""
+
+_LIVE, _FINAL = tuple(map(int, LIVE)), tuple(map(int, FINAL))
 
 NO_CODE = -(1 << 15)
 """In the column ``exit_code``: none was read."""
@@ -80,12 +85,12 @@ class CaseTable:
     @property
     def live(self) -> int:
         """How many cases the engine may know."""
-        return sum(self.counts[state] for state in LIVE)
+        return sum([self.counts[number] for number in _LIVE])
 
     @property
     def unfinished(self) -> int:
         """How many cases are not final."""
-        return len(self) - sum(self.counts[state] for state in FINAL)
+        return len(self.state) - sum([self.counts[number] for number in _FINAL])
 
     def word_counts(self) -> dict[str, int]:
         """The counts by state word, zeros left out."""
@@ -93,7 +98,7 @@ class CaseTable:
 
     def reason(self, index: int) -> str | None:
         """Why the case waits, or why it ended as it did."""
-        return self._reasons[int(self._reason[index])]
+        return self._reasons[self._reason.item(index)]
 
     @property
     def reasons(self) -> tuple[np.ndarray, Sequence[str | None]]:
@@ -108,11 +113,29 @@ class CaseTable:
         return np.flatnonzero(np.isin(self.state, [int(state) for state in states]))
 
     def row(self, index: int) -> CaseRow:
-        """One case as the journal keeps it."""
-        return self.rows(np.array([index]))[0]
+        """One case as the journal keeps it; 2 µs, where ``rows`` of one takes 15."""
+        code = self.exit_code.item(index)
+        return CaseRow(
+            index,
+            self.attempt.item(index),
+            self.state.item(index),
+            self.cause.item(index),
+            None if code == NO_CODE else code,
+            _time(self.queued.item(index)),
+            _time(self.submitted.item(index)),
+            _time(self.started.item(index)),
+            _time(self.ended.item(index)),
+            self.output_bytes.item(index),
+            self._reasons[self._reason.item(index)],
+            self.status.get(index),
+            self.session.get(index),
+            self.row_revision.item(index),
+        )
 
     def rows(self, indices: np.ndarray) -> list[CaseRow]:
         """Many cases as the journal keeps them; 1.3 µs each."""
+        if len(indices) < 8:
+            return [self.row(index) for index in indices.tolist()]
         reasons, status, session = self._reasons, self.status, self.session
         columns = (
             indices.tolist(),
@@ -165,8 +188,8 @@ class CaseTable:
 
         A case that is being ended keeps the reason it is ended for, whatever its end reports.
         """
-        state = State(self.state[index])
-        following = after(state, event, Cause(self.cause[index]))
+        state = _STATES[self.state.item(index)]
+        following = after(state, event, _CAUSES[self.cause.item(index)])
         if following is None:
             return False
         if event is Event.STOP and state is State.CANCELLING and self.cause[index] != Cause.NONE:
@@ -195,7 +218,7 @@ class CaseTable:
         if event is Event.LAUNCH:
             self.submitted[index] = at
         elif event is Event.STARTED:
-            if np.isnan(self.started[index]):
+            if math.isnan(self.started.item(index)):
                 self.started[index] = at
         elif event is Event.ACCEPTED:
             self.started[index] = np.nan
@@ -210,7 +233,8 @@ class CaseTable:
                 column[index] = np.nan
         if following in FINAL:
             # the end is read off a file, whose clock may be some milliseconds behind ours
-            self.ended[index] = np.fmax(at, self.started[index])
+            started = self.started.item(index)
+            self.ended[index] = at if math.isnan(started) else max(at, started)
 
     def move_all(
         self, indices: np.ndarray, event: Event, at: float, *, reason: str | None = None
@@ -252,7 +276,7 @@ class CaseTable:
 
     def turn(self, index: int, at: float) -> None:
         """Note when a case's turn came; the first time counts."""
-        if np.isnan(self.queued[index]):
+        if math.isnan(self.queued.item(index)):
             self.queued[index] = at
             self._changed(index)
 
@@ -273,7 +297,7 @@ class CaseTable:
 
     def grew(self, index: int, output_bytes: int) -> None:
         """Note how much a case has written, in bytes."""
-        if self.output_bytes[index] != output_bytes:
+        if self.output_bytes.item(index) != output_bytes:
             self.output_bytes[index] = output_bytes
             self._changed(index)
 
@@ -318,6 +342,11 @@ class CaseTable:
             number = self._reason_numbers[reason] = len(self._reasons)
             self._reasons.append(reason)
         return number
+
+
+def _time(at: float) -> float | None:
+    """A time, or None for NaN."""
+    return None if at != at else at
 
 
 def _optional(times: np.ndarray) -> list[Any]:

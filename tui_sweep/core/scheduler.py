@@ -13,8 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from tui_sweep.core.arrays import np
 from tui_sweep.core.cases import CaseTable
 from tui_sweep.core.session import Refusal, Report
 from tui_sweep.core.states import ENDINGS, FINAL, LIVE, Cause, Event, State
@@ -23,6 +22,8 @@ from tui_sweep.core.sweep import Sweep
 LONGEST_RETRY_DELAY = 300.0
 """Seconds; delays double up to this."""
 
+_NEXT = 8
+"""Cases looked at one by one before that: in a sweep that runs in order it is the first or the second."""
 _SCAN = 4096
 """Cases looked at in one step of the search for the next waiting one."""
 
@@ -179,7 +180,7 @@ class Scheduler:
         if self.max_parallel is not None and self._table.live >= self.max_parallel:
             return None
         index = self._next_waiting()
-        if index is not None and np.isnan(self._table.queued[index]):
+        if index is not None and math.isnan(self._table.queued.item(index)):
             self._table.turn(index, now)
             if self._sweep.max_wait is not None:
                 self._set_timer(now + self._sweep.max_wait, index, "wait")
@@ -441,9 +442,13 @@ class Scheduler:
             if state[self._due[0]] == State.WAITING and self._due[0] not in self._delayed:
                 return self._due[0]
             heapq.heappop(self._due)
+        for index in range(self._cursor, min(self._cursor + _NEXT, len(state))):
+            if state.item(index) == State.WAITING and index not in self._delayed:
+                self._cursor = index
+                return index
         while self._cursor < len(state):
             window = state[self._cursor : self._cursor + _SCAN]
-            for offset in np.flatnonzero(window == State.WAITING).tolist():
+            for offset in np.flatnonzero(window == State.WAITING):
                 index = self._cursor + int(offset)
                 if index not in self._delayed:
                     self._cursor = index

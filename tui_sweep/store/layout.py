@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import string
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ def new_id() -> str:
 def is_id(text: str) -> bool:
     """Whether a folder's name is a sweep's id."""
     return len(text) == ID_LENGTH and all(letter in _ALPHABET for letter in text)
+
+
+@functools.lru_cache(maxsize=64)
+def _thousand(sweep: Path, number: int) -> Path:
+    return sweep / "out" / f"{number:03d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class SweepDir:
 
     def attempt(self, index: int, attempt: int) -> Path:
         """The folder of one attempt; a thousand cases share a parent, so that none grows too wide."""
-        return self.path / "out" / f"{index // 1000:03d}" / f"{index:06d}.{attempt}"
+        return _thousand(self.path, index // 1000) / f"{index:06d}.{attempt}"
 
 
 @dataclass(frozen=True, slots=True)
