@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tui_sweep.engines.local.attempt import Attempt
-from tui_sweep.engines.local.shim import is_another
+from tui_sweep.engines.local.shim import is_another, is_shim
+from tui_sweep.engines.local.spawner import children
 from tui_sweep.engines.local.tree import Process, Subject, census, members, send, ticks
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,8 @@ _LAST_WORDS = 2
 """Rounds that a shim whose children are all gone has to write the exit code."""
 _PATIENCE = 20
 """Rounds of killing after which the shim is killed, too: something starts again and again."""
-_YOUNG = 2
-"""Clock ticks (of 10 ms) in which a fork has certainly become a program of its own."""
+_YOUNG = 1
+"""Clock ticks by which the start of a process that was forked after a look at the clock may lie before it."""
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class _Ending:
     """(pid, start) of the processes that got TERM; None before the first round."""
     had_group: bool = False
     """Its process group got TERM before the first round."""
+    unformed: frozenset[int] = frozenset()
+    """pids of steps that had been forked just before that, and were no program yet."""
     seen: set[Process] = field(default_factory=set)
     """Every process that was found; some become zombies of ours."""
     kills: int = 0
@@ -68,6 +71,9 @@ class Endings:
         if ending is None:
             ending = self._endings[attempt.name] = _Ending(attempt, deadline, ticks())
             if grace > 0 and attempt.is_ours and not attempt.is_over:
+                ending.unformed = frozenset(
+                    pid for pid in children(attempt.pid) if _is_unformed(pid, attempt)
+                )
                 # the group at once and as one: a fork between two signals would escape
                 ending.had_group = _signal_group(attempt, signal.SIGTERM)
         else:
@@ -127,7 +133,7 @@ def _ask(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None:
 
     But the shim's own children are steps, and one may have slipped in between the shim's last look and
     the signal, or been forked just then: it had the shim's handler still, and has lost the signal. A
-    step that young, if it lives at the next round, gets another, with what it started since.
+    step that was no program yet, if it lives at the next round, gets another, with what it started since.
     """
     is_first, asked = ending.asked is None, ending.asked or set()
     steps = {process.pid for process in living if process.parent == subject.pid}
@@ -136,14 +142,21 @@ def _ask(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None:
     for process in living:
         key = process.pid, process.start
         if had_group and process.group == subject.pid:
-            if process.start < ending.began - _YOUNG:
+            if process.start < ending.began - _YOUNG and process.pid not in ending.unformed:
                 asked.add(key)
         elif (is_first or is_late) and key not in asked:
+            is_lost = process.pid in steps and _is_unformed(process.pid, subject)
             send(process, signal.SIGTERM)
-            asked.add(key)
+            if not is_lost:
+                asked.add(key)
         if process.is_stopped:
             send(process, signal.SIGCONT)
     ending.asked = asked
+
+
+def _is_unformed(pid: int, of: Attempt | Subject) -> bool:
+    """Whether a child of the shim is a copy of it still: it may lose a signal to the shim's handlers."""
+    return is_shim(pid, of.folder)
 
 
 def _force(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None:

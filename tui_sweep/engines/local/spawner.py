@@ -70,10 +70,11 @@ def bind(pid: int, cpus: list[int]) -> None:
         except OSError:
             continue  # it has ended, or the cpu was taken offline: running anywhere is better than not at all
         bound.add(process)
-        pending += [child for child in _children(process) if child not in bound]
+        pending += [child for child in children(process) if child not in bound]
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The children of a process; none where the kernel does not list them."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:
             return [int(word) for word in file.read(4096).split()]
