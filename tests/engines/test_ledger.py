@@ -234,6 +234,20 @@ def test_a_runtime_directory_that_is_missing_is_passed_over(tmp_path: Path) -> N
         assert place.place({"XDG_RUNTIME_DIR": wrong}) == place.place({})
 
 
+def test_without_a_runtime_directory_the_ledger_is_in_memory_where_all_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "_is_ours", lambda folder, uid: False)
+    name = f"sweep-tui-{os.getuid()}"
+    (tmp_path / "closed").mkdir(mode=0o755)
+    for no_memory in ("gone", "closed", "."):  # missing, not for everybody, not a file system of its own
+        monkeypatch.setattr(place, "_MEMORY", tmp_path / no_memory)
+        assert place.place({}) == Path("/tmp") / name
+    if os.path.ismount("/dev/shm"):
+        monkeypatch.setattr(place, "_MEMORY", Path("/dev/shm"))
+        assert place.place({}) == Path("/dev/shm") / name
+
+
 HOLDS = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 20)), max_size=8)
 
 
