@@ -79,26 +79,9 @@ printf '%s\n' "$_sweep_c$_sweep_w" >|"$_sweep_x"
 exit $_sweep_c
 """
 
-CAUGHT = [
-    int(number)
-    for name in (
-        "HUP",
-        "INT",
-        "QUIT",
-        "TERM",
-        "PIPE",
-        "XFSZ",
-        "USR1",
-        "USR2",
-        "ALRM",
-        "CHLD",
-        "TSTP",
-        "TTIN",
-        "TTOU",
-    )
-    if (number := getattr(signal, f"SIG{name}", None)) is not None
-]
-"""Signals set to their defaults: Python ignores PIPE and XFSZ, nohup HUP, and that would be inherited."""
+CAUGHT = [int(number) for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
+"""Signals set to their defaults: Python ignores PIPE and XFSZ, nohup HUP, and that would be inherited. All of
+them, for the C library asks about each one that is left out before it sets it."""
 
 _BUSY = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
 
