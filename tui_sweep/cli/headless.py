@@ -168,7 +168,7 @@ class Lines:
         _say(f"sweep {self._folder.id}{name}: {cases:,} case{'s' if cases != 1 else ''} on {sweep.engine}")
 
     def changed(self, table: CaseTable, index: int, at: float) -> None:
-        if table.state[index] not in FINAL:
+        if table.state.item(index) not in FINAL:
             return
         state = State(table.state[index])
         self._ended = sum([table.counts[final] for final in FINAL])

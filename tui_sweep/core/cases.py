@@ -161,7 +161,7 @@ class CaseTable:
             return past
         rows = past + self.rows(dirty)
         for words in (self.status, self.session):
-            for index in [index for index in words if self.state[index] not in LIVE]:
+            for index in [index for index in words if self.state.item(index) not in LIVE]:
                 del words[index]
         return rows
 

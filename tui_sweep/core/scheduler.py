@@ -260,7 +260,7 @@ class Scheduler:
     def _told(self, index: int, attempt: int, report: Report) -> list[Instruction]:
         """A report. One about an attempt that is not the latest any more changes nothing."""
         table = self._table
-        if attempt != table.attempt[index]:
+        if attempt != table.attempt.item(index):
             return []
         if report.session is not None:
             table.identify(index, report.session)
@@ -273,7 +273,7 @@ class Scheduler:
         if report.event is Event.REFUSED:
             retry = Refusal(report.reason or "the engine is busy", report.retry_after)
             return self._refused(index, retry, report.at)
-        was = State(table.state[index])
+        was = State(table.state.item(index))
         if not table.move(
             index,
             report.event,

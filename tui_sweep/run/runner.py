@@ -298,7 +298,7 @@ class Runner:
 
     def state(self, spec: SessionSpec) -> State:
         """What the case of this attempt is now."""
-        return State(self.table.state[spec.case])
+        return State(self.table.state.item(spec.case))
 
     def tell(self, spec: SessionSpec, report: Report) -> None:
         """A report about an attempt."""
@@ -360,7 +360,7 @@ class Runner:
             index = live.spec.case
             if self._live.get(index) is not live:
                 continue  # it has ended since
-            if self.table.state[index] != State.SUBMITTING:
+            if self.table.state.item(index) != State.SUBMITTING:
                 self._sample_one(index, live, now)
             self._plan_sample(live, now)
 
@@ -370,7 +370,7 @@ class Runner:
         except OSError as error:
             log.error("timeline cannot be written: session=%s error=%s", live.spec.name, error)
             return
-        if size != self.table.output_bytes[index]:
+        if size != self.table.output_bytes.item(index):
             live.grown = now
             self.table.grew(index, size)
 

@@ -62,6 +62,7 @@ class LocalEngine:
     def __init__(self, setting: Setting) -> None:
         sweep = setting.sweep
         self._setting = setting
+        self._cwd = Path(setting.place["cwd"])
         self._has_files = bool(sweep.files)
         self._commands = Commands(setting.place, code=sweep.code, has_files=self._has_files)
         self._freed = asyncio.Event()
@@ -166,8 +167,8 @@ class LocalEngine:
                 return  # an earlier runner started it just now; its claim will come
         self._starting.add(spec.name)
         try:
-            cwd = await self._work(spec)
-            if not await self._sessions.start(self._launch(spec, cwd), self._attempt(spec)):
+            cwd, attempt = await self._work(spec), self._attempt(spec)
+            if not await self._sessions.start(self._launch(spec, cwd, attempt), attempt):
                 await self._settle(spec)
         finally:
             self._starting.discard(spec.name)
@@ -245,7 +246,7 @@ class LocalEngine:
     async def _work(self, spec: SessionSpec) -> Path:
         """Where the case works: its own copy of FILES, or where the sweep was asked for."""
         if not self._has_files:
-            return Path(self._setting.place["cwd"])
+            return self._cwd
         work = spec.sink.folder / "work"
         if not self._setting.files.is_dir():
             raise EngineDenied(f"the snapshot of FILES is gone: {self._setting.files}")
@@ -253,9 +254,9 @@ class LocalEngine:
             await asyncio.to_thread(copy, self._setting.files, work)
         return work
 
-    def _launch(self, spec: SessionSpec, cwd: Path) -> shim.Launch:
+    def _launch(self, spec: SessionSpec, cwd: Path, attempt: Attempt) -> shim.Launch:
         steps = self._commands.steps(spec.clean, spec.build, spec.exec)
-        sink, folder = spec.sink, real(os.fspath(spec.sink.folder))
+        sink, folder = spec.sink, attempt.folder
         odd = odd_names(spec.env)
         command = ("/usr/bin/env", "--", *odd, *steps.command) if odd and steps.command else steps.command
         try:
@@ -265,7 +266,7 @@ class LocalEngine:
                 f"{spec.name}: a variable holds characters that cannot be passed on"
             ) from error
         return shim.Launch(
-            spec.name, folder, os.fspath(sink.stdout), os.fspath(sink.stderr), os.fspath(sink.exit), str(cwd),
+            spec.name, folder, os.fspath(sink.stdout), os.fspath(sink.stderr), attempt.exit, str(cwd),
             steps.clean, steps.build, self._commands.shell, command, env,
             self._surroundings.base, self._open_files,
         )  # fmt: skip
