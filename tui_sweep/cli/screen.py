@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tui_sweep.cli.look import follower
+from tui_sweep.cli.start import painted, uncollected, unthreaded
 from tui_sweep.config import Settings
 from tui_sweep.core.errors import UsageError
 from tui_sweep.store.layout import StateDir, SweepDir
@@ -28,14 +29,16 @@ def has_screen() -> bool:
 
 def show_board(folder: SweepDir, settings: Settings, *, ascii_only: bool = False) -> int:
     """The board of a sweep, until it is left; the exit code."""
-    from tui_sweep.view.follow import Follower
-
-    return _show(settings, Follower(folder), ascii_only=ascii_only)
+    with uncollected():
+        with unthreaded():
+            from tui_sweep.view.follow import Follower
+        return _show(settings, Follower(folder), ascii_only=ascii_only)
 
 
 def show_home(settings: Settings) -> int:
     """Home, until it is left; the exit code."""
-    return _show(settings, None)
+    with uncollected():
+        return _show(settings, None)
 
 
 def _show(settings: Settings, sweep: Follower | None, *, ascii_only: bool = False) -> int:
@@ -46,9 +49,10 @@ def _show(settings: Settings, sweep: Follower | None, *, ascii_only: bool = Fals
 
 def window(settings: Settings, sweep: Follower | None, *, ascii_only: bool = False) -> SweepApp:
     """The window with all that it is given from outside, not yet open."""
-    from tui_sweep.run.launch import start
-    from tui_sweep.ui.app import Outside, SweepApp, ascii_wanted
-    from tui_sweep.view.follow import Follower
+    with unthreaded():
+        from tui_sweep.run.launch import start
+        from tui_sweep.ui.app import Outside, SweepApp, ascii_wanted
+        from tui_sweep.view.follow import Follower
 
     plain_ascii = ascii_only or ascii_wanted(os.environ)
     state = StateDir(settings.state_dir)
@@ -57,6 +61,7 @@ def window(settings: Settings, sweep: Follower | None, *, ascii_only: bool = Fal
         find=lambda sweep_id: Follower(state.sweep(sweep_id)),
         start_sweep=partial(_start_sweep, settings),
         home=partial(_home, settings, ascii_only=plain_ascii),
+        painted=painted,
     )
     return SweepApp(outside, sweep=sweep, ascii_only=plain_ascii)
 
@@ -96,11 +101,12 @@ def _start_sweep(settings: Settings, words: Sequence[str]) -> str:
 @click.pass_obj
 def open_command(settings: Settings, *, sweep: str, ascii_only: bool) -> int:
     """Open the board of SWEEP, the latest if none is named."""
-    one = follower(settings, sweep)
-    if not has_screen():
-        raise UsageError(
-            "open needs a terminal on stdin and stdout",
-            hint=f"without one: sweep-tui show {one.folder.id}, or sweep-tui wait {one.folder.id}",
-        )
-    one.close()
-    return show_board(one.folder, settings, ascii_only=ascii_only)
+    with uncollected():
+        with unthreaded():
+            one = follower(settings, sweep)
+        if not has_screen():
+            raise UsageError(
+                "open needs a terminal on stdin and stdout",
+                hint=f"without one: sweep-tui show {one.folder.id}, or sweep-tui wait {one.folder.id}",
+            )
+        return _show(settings, one, ascii_only=ascii_only)

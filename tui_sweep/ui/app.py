@@ -46,6 +46,8 @@ class Outside:
     """Create and start a sweep from the words behind ``sweep-tui run``; its id. Raises SweepError."""
     home: Callable[[], HomeScreen] | None = None
     clock: Callable[[], float] = time.time
+    painted: Callable[[], object] = lambda: None
+    """Called once the first screen has been seen."""
 
 
 class SweepApp(App[int]):
@@ -81,6 +83,7 @@ class SweepApp(App[int]):
             self.open(self._sweep)
         elif self._outside.home is not None:
             self.push_screen(self._outside.home())
+        self.screen.call_after_refresh(self._outside.painted)
 
     def open(self, sweep: Follower) -> None:
         """Show the board of a sweep."""
