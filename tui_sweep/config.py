@@ -9,7 +9,6 @@ Engines know nothing of files: they are given the official BACKEND_ variables (`
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +155,10 @@ def config_path() -> Path:
 def _toml(config: Path | None) -> tuple[dict[str, Any], str]:
     path = config or config_path()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        import tomllib  # 3 ms, and mostly there is no file
+
+        table = tomllib.loads(text)
     except FileNotFoundError:
         if config is None:
             return {}, ""

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from tui_sweep.cli.kinds import Count
 from tui_sweep.cli.look import follower
-from tui_sweep.cli.options import Count
 from tui_sweep.config import Settings
 from tui_sweep.core.errors import SweepError, UsageError
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tui_sweep.cli.kinds import Count
 from tui_sweep.cli.look import follower
-from tui_sweep.cli.options import Count
 from tui_sweep.config import Settings
 from tui_sweep.core.errors import UsageError
 from tui_sweep.core.states import FINAL

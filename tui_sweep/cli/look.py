@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui_sweep.cli.options import Count
+from tui_sweep.cli.kinds import Count
 from tui_sweep.config import Settings
 from tui_sweep.core.errors import JournalError, UsageError
 from tui_sweep.core.outcome import LOST

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tui_sweep.cli.kinds import Count
 from tui_sweep.config import Settings
 from tui_sweep.core.errors import UsageError
 from tui_sweep.core.plan import LARGEST_SWEEP, Plan
@@ -70,26 +71,6 @@ class HaltWords(click.ParamType[Halt]):
                 span=(0, len(text)),
             )
         return Halt("soon" if match[1] == "soon" else "now", int(match[2]), bool(match[3]))
-
-
-class Count(click.ParamType[int]):
-    """A whole number of at least ``least``."""
-
-    name = "N"
-
-    def __init__(self, least: int) -> None:
-        self.least = least
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value)
-        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", text) or int(text) < self.least:
-            option = param.opts[-1] if param else "a count"
-            raise UsageError(
-                f"{option}: a whole number of at least {self.least} is needed",
-                text=text,
-                span=(0, max(len(text), 1)),
-            )
-        return int(text)
 
 
 def _option(*names: str, **attributes: Any) -> Callable[[_F], _F]:

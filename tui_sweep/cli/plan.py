@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from tui_sweep.cli.options import Count, asked, sweep_options
+from tui_sweep.cli.kinds import Count
+from tui_sweep.cli.options import asked, sweep_options
 from tui_sweep.config import Settings
 from tui_sweep.core.plain import plain
 from tui_sweep.core.plan import Case, Plan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,6 +108,8 @@ class Sweep:
     @property
     def digest(self) -> str:
         """sha256, in hex, of the canonical JSON of ``record()``."""
+        import hashlib  # 4 ms, for it loads OpenSSL
+
         text = json.dumps(self.record(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

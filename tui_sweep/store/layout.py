@@ -19,7 +19,6 @@
 from __future__ import annotations
 
 import functools
-import secrets
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,8 @@ ID_LENGTH = 8
 
 def new_id() -> str:
     """A new sweep's id: 8 of a–z0–9, a letter first, so that it begins a session's name well."""
+    import secrets  # 5 ms, and who opens a sweep makes none
+
     first = secrets.choice(string.ascii_lowercase)
     return first + "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH - 1))
 

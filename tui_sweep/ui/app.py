@@ -23,7 +23,6 @@ from textual.screen import Screen
 from tui_sweep.core.errors import SweepError
 from tui_sweep.core.plain import plain
 from tui_sweep.ui.board import BoardScreen
-from tui_sweep.ui.help import Help, described
 from tui_sweep.ui.narrow import Shown, narrowed
 from tui_sweep.view.follow import Follower, SweepDir
 
@@ -144,6 +143,8 @@ class SweepApp(App[int]):
 
     def action_help(self) -> None:
         """Every key of this screen, then of the pane that has the focus, then those that always work."""
+        from tui_sweep.ui.help import Help, described
+
         screen = self.screen
         if isinstance(screen, Help):
             return

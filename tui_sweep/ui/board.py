@@ -26,7 +26,6 @@ from tui_sweep.ui.log import LogPane
 from tui_sweep.ui.look import LOOKS
 from tui_sweep.ui.queue import QueueLine, QueuePanel
 from tui_sweep.ui.summary import Summary, said
-from tui_sweep.view.ask import ask
 from tui_sweep.view.follow import Follower
 from tui_sweep.view.interest import Interest
 from tui_sweep.view.log import LogView
@@ -402,6 +401,8 @@ class BoardScreen(Screen[None]):
 
     @work(thread=True, exit_on_error=False)  # it blocks until the answer; an error is told below
     def _ask(self, verb: str, **arguments: Any) -> None:
+        from tui_sweep.view.ask import ask  # here, because a board is seen before it asks for anything
+
         reader = Follower(self._follower.folder)
         try:
             answer = ask(reader, verb, start_runner=self._start_runner, **arguments)

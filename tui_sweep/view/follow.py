@@ -9,7 +9,6 @@ from typing import Any
 from tui_sweep.core.cases import CaseRow, CaseTable
 from tui_sweep.core.outcome import exit_code
 from tui_sweep.core.plan import Plan
-from tui_sweep.core.session import session_name
 from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import FINAL, State
 from tui_sweep.store.journal import Reader
@@ -187,6 +186,8 @@ class Follower:
         """The attempt's name on the engine, once it was to be sent there."""
         if row.submitted is None:
             return None
+        from tui_sweep.core.session import session_name  # 3 ms, and not of the first paint
+
         return session_name(self.folder.id, self.name, row.case, row.attempt)
 
     def reason(self, row: CaseRow) -> str | None:

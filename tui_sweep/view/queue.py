@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -114,7 +113,10 @@ def _typical(follower: Follower) -> float | None:
     done = table.where([State.DONE])[-_ENDED_LOOKED_AT:]
     ran = table.ended[done] - table.started[done]
     known = ran[~np.isnan(ran)]
-    return float(statistics.median(known.tolist())) if len(known) >= _ENOUGH else None
+    if len(known) < _ENOUGH:
+        return None
+    # np.median would load numpy's masked arrays, 40 ms, and statistics 3 ms
+    return float(np.sort(known)[(len(known) - 1) // 2 : len(known) // 2 + 1].mean())
 
 
 def _next(follower: Follower, now: float, typical: float | None, *, count: int = 3) -> Iterable[Next]:

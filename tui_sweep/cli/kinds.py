@@ -1,0 +1,29 @@
+"""Kinds of values that many commands take; those of one family are beside its options."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from tui_sweep.core.errors import UsageError
+
+
+class Count(click.ParamType[int]):
+    """A whole number of at least ``least``."""
+
+    name = "N"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if not re.fullmatch(r"\s*[+-]?\d{1,18}\s*", text) or int(text) < self.least:
+            option = param.opts[-1] if param else "a count"
+            raise UsageError(
+                f"{option}: a whole number of at least {self.least} is needed",
+                text=text,
+                span=(0, max(len(text), 1)),
+            )
+        return int(text)
