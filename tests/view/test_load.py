@@ -31,6 +31,21 @@ def test_the_first_cases_are_there_before_the_others(tmp_path):
     assert not follower.load()
 
 
+def test_room_that_was_made_before_is_filled_as_any_other(tmp_path):
+    follower = Follower(make_folder(tmp_path, WORDS))
+    follower.make_room()
+    assert [State(state).word for state in follower.table.state] == WORDS
+    assert follower.table.counts == Follower(follower.folder).table.counts
+
+
+def test_no_more_than_a_screen_is_read_at_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(follow, "_SCREEN", 1)
+    follower = Follower(make_folder(tmp_path, WORDS))
+    assert follower.load()
+    assert [State(state).word for state in follower.table.state[:2]] == ["done", "waiting"]
+    assert [State(state).word for state in Follower(follower.folder).table.state] == WORDS
+
+
 @pytest.mark.parametrize("case", [0, 2, 8])
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_what_changes_meanwhile_is_not_lost(tmp_path, case, steps):

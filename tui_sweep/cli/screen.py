@@ -42,6 +42,8 @@ def show_home(settings: Settings) -> int:
 
 
 def _show(settings: Settings, sweep: Follower | None, *, ascii_only: bool = False) -> int:
+    if sweep is not None:
+        sweep.make_room()
     app = window(settings, sweep, ascii_only=ascii_only)
     app.run()
     return app.return_code or 0

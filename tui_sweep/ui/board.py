@@ -155,7 +155,8 @@ class BoardScreen(Screen[None]):
         self._look_again(changed=True)
         self.set_interval(_PACE, self._tick)
         if self._loads:
-            self.call_after_refresh(self._load)
+            # not at once: what is painted is on its way to the terminal, in another thread
+            self.call_after_refresh(self.set_timer, _PAUSE, self._load)
 
     def on_resize(self, event: events.Resize) -> None:
         width, height = event.size
