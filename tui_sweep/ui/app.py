@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -72,25 +72,30 @@ class SweepApp(App[int]):
         self._crashed = False
         self._shown = Shown()
 
+    def get_default_screen(self) -> Screen[Any]:
+        """The screen that is there from the start, instead of an empty one below it."""
+        if self._sweep is not None:
+            return self._board(self._sweep)
+        return super().get_default_screen() if self._outside.home is None else self._outside.home()
+
     def on_mount(self) -> None:
         self.app_resume_signal.subscribe(self, lambda _: self._shown.clear())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             # Textual restores the terminal on SIGINT only
             loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
-        if self._sweep is not None:
-            self.open(self._sweep)
-        elif self._outside.home is not None:
-            self.push_screen(self._outside.home())
         self.screen.call_after_refresh(self._outside.painted)
 
     def open(self, sweep: Follower) -> None:
         """Show the board of a sweep."""
+        self.push_screen(self._board(sweep))
+
+    def _board(self, sweep: Follower) -> BoardScreen:
         start = partial(self._outside.start_runner, sweep.folder)
         from_home = self._sweep is None
         clock = self._outside.clock
-        self.push_screen(
-            BoardScreen(sweep, start_runner=start, clock=clock, ascii_only=self._ascii, from_home=from_home)
+        return BoardScreen(
+            sweep, start_runner=start, clock=clock, ascii_only=self._ascii, from_home=from_home
         )
 
     def on_home_screen_open(self, event: HomeScreen.Open) -> None:

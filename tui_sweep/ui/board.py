@@ -12,6 +12,7 @@ from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -57,6 +58,7 @@ class BoardScreen(Screen[None]):
     BoardScreen #queue { width: 1fr; display: none; }
     BoardScreen #side { width: 38%; display: none; }
     BoardScreen #status, BoardScreen #keys { height: 1; background: $panel; }
+    BoardScreen.-wide Summary { height: 3; }
     BoardScreen.-wide #queue { display: block; }
     BoardScreen.-wide CaseGrid { height: 1fr; }
     BoardScreen.-wide #lower { height: 15; }
@@ -138,6 +140,7 @@ class BoardScreen(Screen[None]):
     # -- what is on it --------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
+        self._fit(self.app.size)  # before there is anything to be styled again
         yield Summary(ascii_only=self._ascii)
         with Horizontal(id="main"):
             with Vertical(id="left"):
@@ -159,12 +162,15 @@ class BoardScreen(Screen[None]):
             self.call_after_refresh(self.set_timer, _PAUSE, self._load)
 
     def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
+        self._fit(event.size)
+
+    def _fit(self, size: Size) -> None:
+        """Show what a size has room for."""
+        width, height = size
         self.set_class(width >= 110 and height >= 30, "-wide")
         self.set_class(width >= 170 and height >= 50, "-huge")
         self.set_class(width < 60 or height < 15, "-small")
         self.set_class(width < 40 or height < 8, "-tiny")
-        self.query_one(Summary).set_class(width >= 110 and height >= 30, "-tall")
 
     # -- looking --------------------------------------------------------------------------------
 

@@ -91,7 +91,6 @@ class Summary(Widget):
 
     DEFAULT_CSS = """
     Summary { height: 2; background: $panel; color: $foreground; }
-    Summary.-tall { height: 3; }
     """
 
     def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -138,7 +137,7 @@ class Summary(Widget):
         """The states of all cases as one bar, and the counts that fit behind it."""
         final = sum(count for state, count in now.counts if state in FINAL)
         text = f" {final * 100 // max(now.cases, 1)}%"
-        if not self.has_class("-tall"):
+        if self.size.height < 3:  # no room for a line of words
             text += "".join(f" {glyph(s, ascii_only=self._ascii)}{n:,}" for s, n in now.counts)
         text = set_cell_size(text, min(cell_len(text), max(width - 12, 0)))
         room = max(width - cell_len(text) - 2, 0)
