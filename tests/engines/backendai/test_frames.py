@@ -65,7 +65,7 @@ SOME = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SOME)
 @example(b"")
 @example(b".\n!\n\n.")
@@ -111,7 +111,7 @@ def test_text_stays_text(encoders: list[Encoder]) -> None:
 def raw(encoders: list[Encoder]) -> bytes:
     """A log of two streams, one after the other, with a begin and an end; its text first, then what is none."""
     out = (
-        "".join(f"line {number} of 손실 {number / 7}\n" for number in range(700)).encode() + b"\x00\xff" * 900
+        "".join(f"line {number} of 손실 {number / 7}\n" for number in range(370)).encode() + b"\x00\xff" * 900
     )
     err = b"".join(b"\r%d%%" % number for number in range(100)) + bytes(range(256))
     return b"".join(
@@ -130,7 +130,7 @@ def test_begin_and_end_are_read(raw: bytes) -> None:
     assert found[-1] == End(3, "exec", 0)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_log_in_any_pieces_is_the_log(raw: bytes, data: st.DataObject) -> None:
     text = log_of(raw)
@@ -142,7 +142,7 @@ def test_a_log_in_any_pieces_is_the_log(raw: bytes, data: st.DataObject) -> None
     assert found == list(frames(text))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_others_lines_between_any_two_reads_of_the_runner_are_taken_out(
     raw: bytes, data: st.DataObject
@@ -178,7 +178,7 @@ def test_a_character_torn_by_others_costs_its_frame_alone(raw: bytes) -> None:
     assert len(found) == len([frame for frame in frames(log_of(raw)) if isinstance(frame, Piece)])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_log_without_its_oldest_part_has_the_rest(raw: bytes, data: st.DataObject) -> None:
     log = log_of(raw).encode()
@@ -189,7 +189,7 @@ def test_a_log_without_its_oldest_part_has_the_rest(raw: bytes, data: st.DataObj
     assert len(found) >= log[cut:].count(b"\x1e")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -260,17 +260,17 @@ def test_ten_megabytes_take_less_than_a_second() -> None:
     [
         "\x1eout 0 5:" * 1_000_000,
         "\x1e" + "a" * 10_000_000 + "\x1f",
-        ("\x1eout 0 5:" + "[9] Nov 22 22:19:27 " * 800 + "\x1f") * 200,
-        ("\x1eout 0 5:" + "a-kernel: " * 1600 + "\x1f") * 200,
-        ("\x1eout 0 5:" + "\x1b[0" * 5000 + "\x1f") * 200,
-        ("\x1eout 0 5:" + "[54] Nov 22 22:19:27 x\n" * 600 + "\x1f") * 200,
+        ("\x1eout 0 5:" + "[9] Nov 22 22:19:27 " * 800 + "\x1f") * 60,
+        ("\x1eout 0 5:" + "a-kernel: " * 1600 + "\x1f") * 60,
+        ("\x1eout 0 5:" + "\x1b[0" * 5000 + "\x1f") * 60,
+        ("\x1eout 0 5:" + "[54] Nov 22 22:19:27 x\n" * 600 + "\x1f") * 60,
     ],
     ids=["marks", "long", "sshd", "kernel", "colours", "lines"],
 )
 def test_a_hostile_log_takes_seconds_at_most(hostile: str) -> None:
     start = time.process_time()
     assert not [frame for frame in frames(hostile) if isinstance(frame, Piece) and frame.data()]
-    assert time.process_time() - start < 5.0
+    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize("shell", AWKS, ids=lambda shell: shell.name)

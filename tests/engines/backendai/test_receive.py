@@ -162,7 +162,7 @@ WINDOWS = st.lists(st.tuples(st.integers(1, 1500), st.integers(100, 4000), st.bo
 """How far a log has grown, how much of it the server has, whether another process goes on after that."""
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_windows_on_a_log_leave_each_byte_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -119,7 +119,8 @@ def test_a_program_that_prints_a_lot_is_whole(boxes: list[Box]) -> None:
         said = box.run(execute=f"yes '{line.decode().rstrip()}' | head -n {count}; printf %s end >&2")
         assert said.out == line * count, box.shell.name
         assert said.err == b"end"
-        assert len(said.raw) < 1.02 * len(said.out) + 1000
+        # many lines at once travel as base64, a third more; a server's log adds 80 bytes to each line
+        assert len(said.raw) + 80 * said.raw.count(b"\n") < 1.5 * len(said.out) + 20_000
 
 
 def test_text_is_readable_in_the_log(dash: Box) -> None:
@@ -132,21 +133,19 @@ def test_text_is_readable_in_the_log(dash: Box) -> None:
     assert "err 0 4|bad\n" in shown
 
 
-@pytest.mark.parametrize(
-    ("steps", "end", "out"),
-    [
-        ({"execute": "exit 77"}, End(77, "exec", 0), b""),
-        ({"execute": "kill -9 $$"}, End(137, "exec", 0), b""),
-        ({"build": "echo building; exit 2", "execute": "echo never"}, End(2, "build", 0), b"building\n"),
-        ({"clean": "echo cleaning; exit 9", "build": "echo b"}, End(0, "exec", 0), b"cleaning\nb\n"),
-        ({"execute": "./there-is-no-such-program 2>&1 | grep -c found; exit 3"}, End(3, "exec", 0), b"1\n"),
-    ],
-    ids=["code", "signal", "build", "clean", "absent"],
-)
-def test_the_code_and_the_step_are_told(
-    boxes: list[Box], steps: dict[str, str], end: End, out: bytes
-) -> None:
-    for box, case in everywhere(boxes, **steps):
+STEPS: list[tuple[dict[str, str], End, bytes]] = [
+    ({"execute": "exit 77"}, End(77, "exec", 0), b""),
+    ({"execute": "kill -9 $$"}, End(137, "exec", 0), b""),
+    ({"build": "echo building; exit 2", "execute": "echo never"}, End(2, "build", 0), b"building\n"),
+    ({"clean": "echo cleaning; exit 9", "build": "echo b"}, End(0, "exec", 0), b"cleaning\nb\n"),
+    ({"execute": "./there-is-no-such-program 2>&1 | grep -c found; exit 3"}, End(3, "exec", 0), b"1\n"),
+]
+
+
+def test_the_code_and_the_step_are_told(boxes: list[Box]) -> None:
+    begun = [(box, box.begin(**steps), end, out) for box in boxes for steps, end, out in STEPS]
+    for box, process, end, out in begun:
+        case = finish(process)
         assert (case.end, case.code, case.out, case.stderr) == (end, end.code, out, b""), box.shell.name
 
 

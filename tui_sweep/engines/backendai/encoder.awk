@@ -64,6 +64,7 @@ function finish() {
 
 # Text that is clean needs no escape; of which much needs one is binary.
 function add(text,    rest, is_clean, bad, cut) {
+  newlines += gsub(/\n/, "&", text)
   total += length(text)
   if (binary) return
   is_clean = 1
@@ -95,7 +96,13 @@ function take(text,    at) {
   if (text != "") add(text)
 }
 
+# Many short lines at once are told as base64: nobody reads them as they come, and a server that keeps a
+# log as JSON, 80 bytes a line more, has lost half of them before they are fetched (seen: 5 MB, 2.4 kept).
 function tell(    i, told) {
+  if (total >= 16384 && newlines * 200 > total) {
+    tell_base64(0, total)
+    return
+  }
   finish()
   told = 0
   for (i = 0; i < count; i++) {
@@ -148,7 +155,7 @@ BEGIN {
     "if [ -e \"$_sweep_d/open\" ]; then echo .; else echo !; fi; " \
     "printf %s \"$x\" | base64 -d | tr \"\\000\\377\" \"\\377\\376\"; echo ."
   while (!marked) {
-    lines = count = size = total = binary = 0
+    lines = count = size = total = binary = newlines = 0
     frame = last = ""
     command = (small ? "sleep 0.1 2>/dev/null; " : "") read
     while ((command | getline text) > 0 && text != "." && text != "!" && text != "") base64[lines++] = text

@@ -13,7 +13,6 @@ from tui_sweep.core.plain import plain
 from tui_sweep.core.slots import Slots
 from tui_sweep.engines.backendai import listing, queue
 from tui_sweep.engines.backendai.api import Api
-from tui_sweep.engines.backendai.create import Requested
 from tui_sweep.engines.backendai.queue import Limits, Shares
 from tui_sweep.engines.backendai.session import Session
 from tui_sweep.engines.base import Facts
