@@ -3,14 +3,16 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+VERSION := 26.9.6
 PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench format screenshots pictures clean
+.PHONY: help run test check bench format screenshots pictures clean \
+    cluster-up cluster-down test-cluster test-cluster-all
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 25
 
 # The example of Backend.AI's manual, word for word after its first word. Without a terminal on stdin
 # it runs in the foreground, with its lines here.
@@ -38,6 +40,21 @@ bench: $(VENV)/.installed-dev ## speed and size, each beside its peer: a JSON li
 	@command -v parallel >/dev/null || { echo 'make: install parallel: GNU parallel is the peer (Debian, Ubuntu: apt install parallel)' >&2; exit 1; }
 	@command -v xargs >/dev/null || { echo 'make: install findutils: xargs is the peer (Debian, Ubuntu: apt install findutils)' >&2; exit 1; }
 	@status=0; for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || status=1; done; exit $$status
+
+cluster-up: $(VENV)/.installed-dev ## start a real Backend.AI on loopback, as root (VERSION=26.9.6, 25.5.2 or 23.9.10)
+	$(BIN)/python -m tests.cluster up $(VERSION)
+
+cluster-down: $(VENV)/.installed-dev ## stop it, and keep its folder (remove that too: ARGS=--wipe)
+	$(BIN)/python -m tests.cluster down $(VERSION) $(ARGS)
+
+test-cluster: $(VENV)/.installed-dev ## the tests on the real Backend.AI of VERSION; stops it again unless it was up
+	$(BIN)/python -m tests.cluster test $(VERSION) -- $(ARGS)
+
+test-cluster-all: $(VENV)/.installed-dev ## the same on each of the three, one after the other
+	$(BIN)/python -m tests.cluster down all
+	@status=0; for version in 26.9.6 25.5.2 23.9.10; do \
+	  $(MAKE) test-cluster VERSION=$$version || status=1; \
+	done; exit $$status
 
 screenshots: $(VENV)/.installed-dev ## pictures of a real run of the demo, into screenshots/
 	$(BIN)/python -m tests.screenshots

@@ -1,0 +1,163 @@
+"""What the manager itself says, asked by raw signed requests: the tests' other opinion.
+
+Only the signature is the program's own; that is proven by the official client's vectors.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.cluster.accounts import ADMIN, DOMAIN, GROUP, IMAGE, Account
+from tests.cluster.release import Release
+from tests.cluster.state import PORTS
+from tui_sweep.engines.backendai.sign import Key, Signed, authorization
+
+HOST = f"127.0.0.1:{PORTS['manager']}"
+ENDS = ("TERMINATED", "CANCELLED")
+_LIST = """query($limit: Int!, $offset: Int!) {
+  compute_session_list(limit: $limit, offset: $offset, order: "-created_at") {
+    total_count
+    items { session_id name access_key status result }
+  }
+}"""
+_ONE = "query($id: UUID!) { compute_session(id: $id) { session_id name access_key status result } }"
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of the manager."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: Any
+    """Read as JSON; None for an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session as the manager lists it."""
+
+    id: str
+    name: str
+    access_key: str
+    status: str
+    result: str
+    """UNDEFINED, SUCCESS or FAILURE."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has not ended."""
+        return self.status not in ENDS
+
+
+class Official:
+    """The manager's own view, by the rights of one account."""
+
+    def __init__(self, release: Release, account: Account = ADMIN) -> None:
+        self.release = release
+        self.account = account
+
+    def send(self, method: str, target: str, body: object = None) -> Answer:
+        """One signed request. ``target``: path and query, percent-encoded."""
+        key = Key(self.account.access_key, self.account.secret_key)
+        what = Signed(method, target, datetime.now(UTC), HOST, "application/json", self.release.api)
+        headers = {
+            "Date": what.date,
+            "Content-Type": what.content_type,
+            "X-BackendAI-Version": what.version,
+            "Authorization": authorization(key, what),
+        }
+        connection = http.client.HTTPConnection(HOST, timeout=60)
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        names = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, names, json.loads(text) if text else None)
+
+    def graphql(self, query: str, **variables: object) -> Any:
+        """The data of an answer without errors."""
+        answer = self.send("POST", "/admin/gql", {"query": query, "variables": variables})
+        assert answer.status == 200, answer
+        assert not answer.body.get("errors"), answer.body["errors"]
+        return answer.body["data"]
+
+    def sessions(self) -> list[Session]:
+        """All sessions that there ever were, those of all users for an administrator; the newest first."""
+        found: list[Session] = []
+        while True:
+            page = self.graphql(_LIST, limit=_PAGE, offset=len(found))["compute_session_list"]
+            found += [_session(item) for item in page["items"]]
+            if not page["items"] or len(found) >= page["total_count"]:
+                return found
+
+    def live(self) -> list[Session]:
+        """Those that have not ended."""
+        return [session for session in self.sessions() if session.is_live]
+
+    def session(self, session_id: str) -> Session:
+        """One session, ended or not."""
+        return _session(self.graphql(_ONE, id=session_id)["compute_session"])
+
+    def create(self, name: str, command: str = "sleep 600", **more: object) -> str:
+        """Enqueues a batch session of one cpu, and returns its id."""
+        body = {
+            "name": name,
+            "image": IMAGE,
+            "architecture": "x86_64",
+            "type": "batch",
+            "domain": DOMAIN,
+            "group": GROUP,
+            "config": {"resources": {"cpu": "1", "mem": "256m"}},
+            "enqueueOnly": True,
+            "maxWaitSeconds": 0,
+            "reuseIfExists": False,
+            "startupCommand": command,
+        }
+        answer = self.send("POST", "/session", body | more)
+        assert answer.status == 201, answer
+        return str(answer.body["sessionId"])
+
+    def wait(self, session_id: str, condition: Callable[[Session], bool], timeout: float = 60) -> Session:
+        """The session as soon as ``condition`` is true of it, asked four times a second."""
+        end = time.monotonic() + timeout
+        while not condition(found := self.session(session_id)):
+            if time.monotonic() > end:
+                pytest.fail(f"waited {timeout:g} s; the session is {found}")
+            time.sleep(0.25)
+        return found
+
+    def log(self, session_id: str) -> str:
+        """What the session's container has written to its terminal."""
+        answer = self.send("GET", f"/session/{session_id}/logs")
+        assert answer.status == 200, answer
+        return str(answer.body["result"]["logs"])
+
+    def destroy(self, session: Session) -> None:
+        """Ends a session of any user, whatever it is doing. One that has ended in between is no error."""
+        owner = (
+            "" if session.access_key == self.account.access_key else f"&owner_access_key={session.access_key}"
+        )
+        self.send("DELETE", f"/session/{session.id}?forced=true{owner}")
+
+
+def _session(item: Mapping[str, Any]) -> Session:
+    return Session(
+        id=item["session_id"],
+        name=item["name"],
+        access_key=item["access_key"],
+        status=item["status"],
+        result=item["result"],
+    )

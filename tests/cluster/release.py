@@ -1,0 +1,84 @@
+"""The Backend.AI releases that can be started here, and what differs between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release of the manager, the agent and the official client."""
+
+    version: str
+    """Its version on the package index."""
+    series: int
+    """The year, by which most differences go."""
+    python: str
+    """The only minor version of Python that it installs on."""
+    api: str
+    """The newest API version that it speaks, announced by ``GET /``."""
+    fixtures: tuple[str, ...]
+    """Files with the example users, in the wheel of its installer; later ones refer to earlier ones."""
+
+    @property
+    def host_network(self) -> bool:
+        """Whether containers share the network of the machine; otherwise they are on a bridge of their own.
+
+        Before 26 the network of the machine does not work: the agent keys its table of ports by those of
+        the machine, and ends with ``KeyError: 2000``.
+        """
+        return self.series >= 26
+
+    @property
+    def limits_itself(self) -> bool:
+        """Whether its agent asks for no higher RLIMIT than this machine allows."""
+        return self.series >= 26
+
+    @property
+    def registry_in_etcd(self) -> bool:
+        """Whether container registries are keys in etcd; later they are a table."""
+        return self.series <= 23
+
+    @property
+    def number(self) -> tuple[int, ...]:
+        """The version in numbers: 23.9.10 calls itself 23.09.10."""
+        return number(self.version)
+
+
+def number(version: str) -> tuple[int, ...]:
+    """``23.09.10`` and ``23.9.10`` alike as (23, 9, 10)."""
+    return tuple(int(part) for part in version.split("."))
+
+
+RELEASES = {
+    release.version: release
+    for release in (
+        Release(
+            version="26.9.6",
+            series=26,
+            python="3.13",
+            api="v9.20250722",
+            fixtures=(
+                *("example-users", "example-keypairs", "example-resource-slot-types"),
+                *("example-runtime-variants", "example-role-presets", "example-retention-policies"),
+            ),
+        ),
+        Release(
+            version="25.5.2",
+            series=25,
+            python="3.12",
+            api="v8.20240915",
+            fixtures=("example-users", "example-keypairs", "example-set-user-main-access-keys"),
+        ),
+        Release(
+            version="23.9.10",
+            series=23,
+            python="3.11",
+            api="v7.20230615",
+            fixtures=("example-users", "example-keypairs", "example-set-user-main-access-keys"),
+        ),
+    )
+}
+"""The newest first; it is also the default."""
+
+DEFAULT = next(iter(RELEASES))
