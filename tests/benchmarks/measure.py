@@ -20,15 +20,21 @@ SWEEP_TUI = str(Path(sys.executable).with_name("sweep-tui"))
 
 @contextmanager
 def fresh() -> Iterator[Path]:
-    """A temporary folder that is home, state and run-time directory for whatever is started in it."""
-    with tempfile.TemporaryDirectory(prefix="sweep-tui-bench-", ignore_cleanup_errors=True) as name:
+    """A temporary folder that is home and state for whatever is started in it.
+
+    The run-time directory is in memory, as the one of a user who is logged in.
+    """
+    memory = "/dev/shm" if os.path.ismount("/dev/shm") else None
+    with (
+        tempfile.TemporaryDirectory(prefix="sweep-tui-bench-", ignore_cleanup_errors=True) as name,
+        tempfile.TemporaryDirectory(prefix="sweep-tui-bench-", dir=memory, ignore_cleanup_errors=True) as run,
+    ):
         home = Path(name)
         for variable in list(os.environ):
             if variable.startswith(("BACKEND_", "SORNA_", "SWEEP_", "PYTHON", "XDG_", "PARALLEL")):
                 del os.environ[variable]
-        (home / "run").mkdir(mode=0o700)
         os.environ["HOME"] = name
-        os.environ["XDG_RUNTIME_DIR"] = str(home / "run")
+        os.environ["XDG_RUNTIME_DIR"] = run
         os.environ["SWEEP_TUI_STATE"] = str(home / "state")
         yield home
 

@@ -103,6 +103,10 @@ def test_text_stays_text(encoders: list[Encoder]) -> None:
         ]
         assert encoder.writes(b"\r 10%")[0] == b"\x1eout 0 5:\x100d 10%\x1f\n"
         assert encoder.writes(b"a\0b\0")[0] == b"\x1eout 0 4:a\x1000b\x1000\x1f\n"
+        many = encoder.writes(b"many lines\n" * 2000)
+        assert len(many) == 7
+        assert many[0].startswith(b"\x1eout 0 3608|many lines\x1dmany lines\x1d")
+        assert all(write.count(b"\n") == 1 for write in many)
         latin = encoder.writes("déjà vu\n".encode("latin-1") * 9)[0]
         assert latin.startswith(b"\x1eout 0 72|d\x10e9j\x10e0 vu\n")
 

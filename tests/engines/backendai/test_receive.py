@@ -142,6 +142,13 @@ def test_a_session_that_starts_anew_is_told_and_written_from_its_first_byte(sink
     assert sink.stderr.read_bytes() == b""
 
 
+def test_a_command_that_a_server_started_twice_is_told_by_the_start_that_ended(sink: Output) -> None:
+    again = BEGIN.replace("run1", "run2") + piece("out", 0, "a second start, cut off")
+    received = Receiver(sink).take(LOG + terminal(again))
+    assert received.ended == End(0, "exec", 0)
+    assert (sink.stdout.read_bytes(), sink.stderr.read_bytes()) == (OUT, ERR)
+
+
 def check(sink: Output, seen_out: int) -> None:
     """The file is stdout up to there, but for gaps, each said once and rightly."""
     noted: dict[str, Any] = {}

@@ -9,8 +9,9 @@
     \\036out TOTAL end\\037                         the stream ended
     \\036sweep-tui end CODE STEP KILLED\\037        exit code, of which step, processes killed for memory
 
-A newline follows each. Those of one stream are in order; a few bytes may be told twice. TEXT is UTF-8, may have newlines and tabs, and what is no text is a byte in hex behind
-\\020; so the three marks occur nowhere else. On its way a log gets carriage returns, lines of others
+A newline follows each. Those of one stream are in order; a few bytes may be told twice. TEXT is UTF-8 with
+newlines and tabs; where many lines come at once, \\035 is a newline. What is no text is a byte in hex behind
+\\020; so none of these marks occurs otherwise. On its way a log gets carriage returns, lines of others
 anywhere (in the middle of a frame, too: the container's runner hands on 4 KiB at a time), and loses its
 oldest part. What does not come out at its SIZE is not believed.
 """
@@ -176,6 +177,7 @@ def _decoded(kind: bytes, body: bytes) -> bytes | None:
         except binascii.Error:
             return None
     newline = b"\n" if kind == b"|" else b""
+    body = body.replace(b"\x1d", b"\n")
     if b"\x10" not in body:
         return body + newline
     first, *escapes = body.split(b"\x10")

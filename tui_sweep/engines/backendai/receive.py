@@ -14,8 +14,10 @@ LINE stands at byte AT of the file, and what follows it is the stream from OFFSE
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +28,7 @@ from tui_sweep.engines.backendai.carry import size_in_words
 from tui_sweep.engines.backendai.frames import Begin, Close, End, Frame, Piece, Stream, frames
 
 _BEGIN = "\x1esweep-tui begin "
+_END = "\x1esweep-tui end "
 _NOISE_LINES = 20
 _NOISE_LENGTH = 8192
 
@@ -107,9 +110,8 @@ class Receiver:
             self._reset(file)
         before = self._written()
         self.log_bytes = len(text)
-        begun = text.rfind(_BEGIN)  # what is before it is of an earlier start of the session
         try:
-            for frame in frames(text[begun:] if begun > 0 else text):
+            for frame in frames(_one_start(text)):
                 self._take(frame)
             if self._ended is not None:
                 for file in self._files.values():
@@ -250,6 +252,19 @@ def _ends_a_line(file: _File) -> bool:
     with open(file.path, "rb") as source:
         source.seek(-1, os.SEEK_END)
         return source.read(1) == b"\n"
+
+
+def _one_start(text: str) -> str:
+    """The part of a log that tells of one start of the command: the first that came to its end, else the last.
+
+    A server that is restarted while a session comes up starts its command once more in the same container
+    (seen on 26.9.6); the second start is cut off when the first one's end ends the session.
+    """
+    if text.count(_BEGIN) + text.count(_END) < 2:
+        return text
+    begun = [0, *(match.start() for match in re.finditer(_BEGIN, text)), len(text)]
+    starts = [text[first:last] for first, last in itertools.pairwise(begun)]
+    return next((start for start in starts if _END in start), starts[-1])
 
 
 def _tail(text: str) -> str:
