@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _KEPT_ENDS = 1000
 """Ended sessions that are remembered without a look into their folder."""
+_PATIENCE = 30.0
+"""Seconds that an accepted end may take until it is forced."""
 _REFUSED_PAUSE = 15.0
 """Seconds after a refusal for quota; something of ours that ends wakes us before."""
 
@@ -205,8 +207,8 @@ class BackendaiEngine:
             id_ = items[-1].id
         if session is not None:
             session.cancelled = True
-        if not await self._client.terminate(id_, forced=False):
-            self._go(self._insist(id_, grace))
+        accepted = await self._client.terminate(id_, forced=False)
+        self._go(self._insist(name, id_, grace, accepted=accepted))
         self._watch.hint(name)
 
     async def find(self, specs: Sequence[SessionSpec]) -> dict[str, Report]:
@@ -285,17 +287,21 @@ class BackendaiEngine:
         """How a session that nobody watched ended."""
         return await self._logs.finish(Session(spec, id=item.id), item)
 
-    async def _insist(self, id_: str, grace: float) -> None:
-        """Servers before 26 do not end a session that is being prepared unless they are forced: give it
-        the time to get through, then force it."""
+    async def _insist(self, name: str, id_: str, grace: float, *, accepted: bool) -> None:
+        """Force an end that does not come. Servers before 26 do not end a session that is being prepared
+        unless they are forced; 26.9.6 takes the wish, and then was seen to need over four minutes."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + max(grace, 5.0)
+        until = loop.time() + max(grace, _PATIENCE if accepted else 5.0)
         with contextlib.suppress(EngineError):
             while loop.time() < until:
                 await asyncio.sleep(1.0)
-                if await self._client.terminate(id_, forced=False):
+                session = self._watch.sessions.get(name)
+                if session is None or session.ending:
                     return
+                if not accepted:
+                    accepted = await self._client.terminate(id_, forced=False)
             await self._client.terminate(id_, forced=True)
+            self._watch.hint(name)
 
     def _moved(self, session: Session) -> None:
         """Something about a session changed."""

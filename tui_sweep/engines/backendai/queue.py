@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tui_sweep.core.errors import EngineDenied
 from tui_sweep.core.plain import plain
 from tui_sweep.core.slots import Slots
 from tui_sweep.engines.backendai.api import Api
@@ -75,9 +76,13 @@ class Limits:
 
 
 async def read_limits(client: Api) -> Limits:
-    """The limits of our key. Raises EngineError."""
+    """The limits of our key; none where the server does not tell users of this role. Raises EngineError."""
     fields = _POLICY + (_LATER_POLICY if client.dialect.has_pending_limit else ())
-    told = await client.graphql(_LIMITS % " ".join(fields), {})
+    try:
+        told = await client.graphql(_LIMITS % " ".join(fields), {})
+    except EngineDenied as error:
+        log.info("no limits of this key: error=%s", error)
+        return Limits()
     key, policy = _mapping(told.get("keypair")), _mapping(told.get("keypair_resource_policy"))
     return Limits(
         concurrent=_count(policy.get("max_concurrent_sessions")),

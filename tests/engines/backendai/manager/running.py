@@ -16,8 +16,6 @@ from tests.engines.backendai.manager.runs import Run, Runs
 from tests.engines.backendai.manager.sessions import Session
 
 MODES = ("query", "batch", "continue", "input", "complete")
-FLUSH = 0.2
-"""Seconds between two messages of a WebSocket, whether there is something to say or not."""
 
 RESTARTING = {
     "status": "server-restarting",
@@ -138,7 +136,7 @@ async def _tell(
     try:
         await asyncio.wait((beginning, *breaks), return_when=asyncio.FIRST_COMPLETED)
         if beginning.done():
-            await _follow(runs, beginning.result(), socket, leaving)
+            await _follow(call, runs, beginning.result(), socket)
         if socket.closed or not (runs.closed.is_set() or leaving.is_set()):
             return
         told: dict[str, Any] = RESTARTING
@@ -153,10 +151,11 @@ async def _tell(
             task.cancel()
 
 
-async def _follow(runs: Runs, run: Run, socket: web.WebSocketResponse, leaving: asyncio.Event) -> None:
+async def _follow(call: Call, runs: Runs, run: Run, socket: web.WebSocketResponse) -> None:
+    """A message every ``flush`` seconds, whether there is something to say or not."""
     while not socket.closed:
-        result = await runs.fetch(run, FLUSH)
-        if runs.closed.is_set() or leaving.is_set():
+        result = await runs.fetch(run, call.manager.flush)
+        if runs.closed.is_set() or call.manager.leaving.is_set():
             return
         told = {key: result[key] for key in ("status", "console", "exitCode", "options", "files")}
         await socket.send_json(told)

@@ -44,7 +44,8 @@ class Manager:
     Times are in seconds. ``delays``: status → how long a session stays in it (default 0, ``math.inf``:
     until the test moves it on). ``auto=False``: nothing moves but by ``step`` and ``move``. ``canned``:
     what comes of a startup command instead of running it. ``log_bytes``: how much of a container's log is
-    kept. ``poll``: how long a polled run collects output before it answers. ``host`` may be ``::1``;
+    kept. ``poll``: how long a polled run collects output before it answers; ``flush``: how long a WebSocket's
+    run does before each message. ``host`` may be ``::1``;
     with ``tls`` it speaks https.
     """
 
@@ -61,6 +62,7 @@ class Manager:
         images: tuple[str, ...] = (IMAGE,),
         port: int = 0,
         poll: float = 2.0,
+        flush: float = 0.2,
         ping_seconds: float = 15.0,
         rate_window: float = WINDOW,
         signed: bool = True,
@@ -101,6 +103,7 @@ class Manager:
         """Seconds that the server's clock is ahead."""
         self.agent_lost = False
         self.poll = poll
+        self.flush = flush
         self.ping_seconds = ping_seconds
         self._host = host
         self._tls = tls

@@ -122,7 +122,7 @@ def test_a_clock_that_is_off_refuses_every_signature() -> None:
 
 def test_a_websocket_hears_of_a_restart() -> None:
     async def main() -> None:
-        async with Manager() as manager, Client(manager) as client:
+        async with Manager(flush=0.02) as manager, Client(manager) as client:
             await client.call("POST", "/session", {"name": "run", "image": IMAGE})
             async with client.stream("run") as socket:
                 await socket.send_json(
@@ -139,7 +139,7 @@ def test_a_websocket_hears_of_a_restart() -> None:
 
 def test_a_session_whose_websocket_client_is_gone_is_wedged() -> None:
     async def main() -> None:
-        async with Manager(poll=0.05) as manager, Client(manager) as client:
+        async with Manager(poll=0.05, flush=0.02) as manager, Client(manager) as client:
             await client.call("POST", "/session", {"name": "run", "image": IMAGE})
             async with client.stream("run") as socket:
                 await socket.send_json(
