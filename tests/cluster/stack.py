@@ -67,6 +67,7 @@ class Stack:
 
     def up(self) -> None:
         """Starts it from whatever there is: nothing, a stopped cluster, a broken one. Raises Unfit, Broken."""
+        machine.examine()
         state = self.state
         if self.is_up:
             return
@@ -76,7 +77,6 @@ class Stack:
                 raise Unfit(
                     f"Backend.AI {version} is up on the same ports: make cluster-down VERSION={version}"
                 )
-        machine.examine()
         with alone(state):
             if self.is_up:  # while we waited
                 return

@@ -89,7 +89,8 @@ class End:
     """``exec`` or ``build``; ``start`` or ``load`` when the container lacks something (the sentence is in
     stderr), ``stopped`` when a signal ended the wrapper."""
     killed: int
-    """Processes of the container that the kernel killed for memory while the case ran."""
+    """Processes of the container that the kernel killed for memory while the case ran; the runner's own idle
+    interpreter may be one (seen with 128 MiB)."""
 
     @property
     def oom(self) -> bool:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 
 from tests.engines.backendai.manager.auth import signature
 from tests.engines.backendai.manager.keys import ADMIN, INACTIVE, Keypair
 from tests.engines.backendai.manager.server import Manager
+
+LIMIT = 20.0
+"""Seconds after which a test has failed."""
+
+Result = TypeVar("Result")
+
+
+def within(work: Coroutine[Any, Any, Result], seconds: float = LIMIT) -> Result:
+    """``asyncio.run`` that ends with TimeoutError rather than never."""
+    return asyncio.run(asyncio.wait_for(work, seconds))
 
 
 @dataclass(frozen=True, slots=True)

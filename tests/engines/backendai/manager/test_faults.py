@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.engines.backendai.manager import BAD_GATEWAY, IMAGE, Manager
-from tests.engines.backendai.manager.client import Client
+from tests.engines.backendai.manager.client import Client, within
 
 BODY = {"name": "faulty", "image": IMAGE, "type": "batch", "startupCommand": "sleep 600", "enqueueOnly": True}
 
@@ -24,7 +24,7 @@ def test_an_answer_is_replaced_for_so_many_requests_and_no_work_is_done() -> Non
             assert (await client.call("POST", "/session", BODY)).status == 201
             assert fault.met == 2
 
-    asyncio.run(main())
+    within(main())
 
 
 @pytest.mark.parametrize("work", [True, False])
@@ -36,7 +36,7 @@ def test_a_connection_is_cut_before_or_after_the_work(work: bool) -> None:
                 await client.call("POST", "/session", BODY)
             assert [session.name for session in manager.sessions] == (["faulty"] if work else [])
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_request_that_hangs_is_never_answered_and_does_not_hold_up_the_end() -> None:
@@ -47,7 +47,7 @@ def test_a_request_that_hangs_is_never_answered_and_does_not_hold_up_the_end() -
                 await asyncio.wait_for(client.call("GET", "/auth"), 0.05)
             assert (await client.call("GET", "/auth")).status == 200
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_truncated_json_is_shorter_and_otherwise_as_it_was() -> None:
@@ -57,7 +57,7 @@ def test_truncated_json_is_shorter_and_otherwise_as_it_was() -> None:
             answer = await client.call("GET", "/auth")
             assert (answer.status, answer.text) == (200, '{"authori')
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_everything_may_be_late() -> None:
@@ -68,7 +68,7 @@ def test_everything_may_be_late() -> None:
             await client.call("GET", "/auth")
             assert asyncio.get_running_loop().time() - began >= 0.05
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_stopped_manager_refuses_and_has_its_sessions_again_on_the_same_port() -> None:
@@ -83,7 +83,7 @@ def test_a_stopped_manager_refuses_and_has_its_sessions_again_on_the_same_port()
             assert manager.url == url
             assert (await client.call("GET", "/session/faulty")).status == 200
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_dropped_event_stream_breaks_off_in_the_middle() -> None:
@@ -97,7 +97,7 @@ def test_a_dropped_event_stream_breaks_off_in_the_middle() -> None:
                 with pytest.raises(aiohttp.ClientPayloadError):
                     await stream.content.read()
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_silent_stream_pings() -> None:
@@ -107,7 +107,7 @@ def test_a_silent_stream_pings() -> None:
             async with client.http.get(target, headers=client.headers("GET", target)) as stream:
                 assert await asyncio.wait_for(stream.content.readany(), 2) == b": ping\r\n\r\n"
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_clock_that_is_off_refuses_every_signature() -> None:
@@ -117,7 +117,7 @@ def test_a_clock_that_is_off_refuses_every_signature() -> None:
             answer = await client.call("GET", "/auth")
             assert (answer.status, answer.json["msg"]) == (400, "Date/time sync error")
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_websocket_hears_of_a_restart() -> None:
@@ -134,7 +134,7 @@ def test_a_websocket_hears_of_a_restart() -> None:
                 assert told[-1] == "server-restarting"
                 await stopping
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_session_whose_websocket_client_is_gone_is_wedged() -> None:
@@ -151,7 +151,7 @@ def test_a_session_whose_websocket_client_is_gone_is_wedged() -> None:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(client.call("POST", "/session/run", body), 0.3)
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_in_26_what_is_printed_before_the_next_call_of_a_batch_run_is_lost() -> None:
@@ -170,7 +170,7 @@ def test_in_26_what_is_printed_before_the_next_call_of_a_batch_run_is_lost() -> 
             answer = await client.call("POST", "/session/run", {"mode": "continue", "run_id": "r1"})
             assert answer.json["result"]["console"] == [["stdout", "kept\n"]]
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_login_is_known_by_its_cookie_until_it_ends() -> None:
@@ -189,4 +189,4 @@ def test_a_login_is_known_by_its_cookie_until_it_ends() -> None:
                 manager.logins.cookies.clear()
                 assert (await http.get("/func/auth")).status == 401
 
-    asyncio.run(main())
+    within(main())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import pytest
 
 from tests.engines.backendai.manager import ADMIN, IMAGE, Manager
-from tests.engines.backendai.manager.client import Client
+from tests.engines.backendai.manager.client import Client, within
 from tests.engines.backendai.manager.creation import check, read
 
 PAGE = """query Page($limit: Int!, $offset: Int!, $filter: String, $order: String) {
@@ -66,7 +65,7 @@ def test_a_filter_finds_what_it_says(text: str, expected: list[str]) -> None:
             assert names(await page(client, text)) == expected
             assert names(await page(client, text, None)) == expected[::-1]
 
-    asyncio.run(main())
+    within(main())
 
 
 @pytest.mark.parametrize("text", ['nosuch == "x"', 'name ~ "x"', 'name == "x" &', 'status == "NOSUCH"'])
@@ -77,7 +76,7 @@ def test_a_filter_that_is_not_understood_is_an_error(text: str) -> None:
             assert answer["data"] == {"compute_session_list": None}
             assert len(answer["errors"]) == 1
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_list_sees_what_changed_since_the_last_one() -> None:
@@ -92,7 +91,7 @@ def test_a_list_sees_what_changed_since_the_last_one() -> None:
             fill(manager, 1, "ab12cd34-x")
             assert names(await page(client, text)) == ["ab12cd34-1", "ab12cd34-x-0"]
 
-    asyncio.run(main())
+    within(main())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_a_field_that_a_version_lacks_is_an_error(version: str, field: str) -> N
             assert answer["data"] is None
             assert answer["errors"][0]["message"] == f"Cannot query field '{field}' on type 'ComputeSession'."
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_several_sessions_are_asked_for_in_one_query() -> None:
@@ -125,7 +124,7 @@ def test_several_sessions_are_asked_for_in_one_query() -> None:
             answer = (await client.call("POST", "/admin/gql", {"query": f"query{{{parts}}}"})).json
             assert answer["data"] == {f"a{n}": {"name": f"ab12cd34-{n}"} for n in range(3)}
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_nodes_tell_the_place_in_the_queue_and_turn_pages_by_cursor() -> None:
@@ -152,7 +151,7 @@ def test_nodes_tell_the_place_in_the_queue_and_turn_pages_by_cursor() -> None:
             assert found["count"] == 3
             assert seen == [("ab12cd34-1", 0), ("ab12cd34-2", 1), ("ab12cd34-3", 2)]
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_ten_thousand_sessions_are_listed_in_a_second() -> None:
@@ -167,4 +166,4 @@ def test_ten_thousand_sessions_are_listed_in_a_second() -> None:
             assert found == [f"ab12cd34-{number}" for number in range(10_000)]
             return time.perf_counter() - began
 
-    assert asyncio.run(main()) < 1.0
+    assert within(main()) < 1.0

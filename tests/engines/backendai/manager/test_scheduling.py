@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engines.backendai.manager import ADMIN, IMAGE, USER, USER2, Manager, Outcome, Session
-from tests.engines.backendai.manager.client import Client
-
-LIMIT = 5.0
-"""Seconds after which a test that waits has failed."""
+from tests.engines.backendai.manager.client import Client, within
 
 
 async def create(client: Client, name: str, command: str | None = None, **more: Any) -> str:
@@ -35,8 +32,7 @@ async def create(client: Client, name: str, command: str | None = None, **more: 
 
 async def ended(manager: Manager, name: str) -> Session:
     session = manager.session(name)
-    async with asyncio.timeout(LIMIT):
-        await session.ended.wait()
+    await session.ended.wait()
     return session
 
 
@@ -55,7 +51,7 @@ def test_a_batch_session_runs_its_command_and_ends(version: str) -> None:
             assert "shutting down" in log.rpartition("err")[2]
             assert not manager.alive
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_only_as_many_run_as_there_is_room_for_and_the_oldest_goes_first() -> None:
@@ -64,16 +60,14 @@ def test_only_as_many_run_as_there_is_room_for_and_the_oldest_goes_first() -> No
             for number in range(4):
                 await create(client, f"s-{number}")
             await asyncio.sleep(0)
-            async with asyncio.timeout(LIMIT):
-                await manager.session("s-1").settled.wait()
+            await manager.session("s-1").settled.wait()
             assert [one.status for one in manager.sessions] == ["RUNNING", "RUNNING", "PENDING", "PENDING"]
             assert [manager.queue()[one.id] for one in manager.sessions[2:]] == [0, 1]
             await client.call("DELETE", "/session/s-0")
-            async with asyncio.timeout(LIMIT):
-                await manager.session("s-2").settled.wait()
+            await manager.session("s-2").settled.wait()
             assert [one.status for one in manager.alive] == ["RUNNING", "RUNNING", "PENDING"]
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_what_is_larger_than_the_cluster_waits_and_lets_others_pass() -> None:
@@ -81,11 +75,10 @@ def test_what_is_larger_than_the_cluster_waits_and_lets_others_pass() -> None:
         async with Manager(capacity={"cpu": 2, "mem": 1e9}) as manager, Client(manager) as client:
             await create(client, "huge", resources={"cpu": "64"})
             await create(client, "small")
-            async with asyncio.timeout(LIMIT):
-                await manager.session("small").settled.wait()
+            await manager.session("small").settled.wait()
             assert manager.session("huge").status == "PENDING"
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_policy_of_one_session_keeps_the_others_waiting_and_25_says_why() -> None:
@@ -93,15 +86,14 @@ def test_a_policy_of_one_session_keeps_the_others_waiting_and_25_says_why() -> N
         async with Manager("25.5.2") as manager, Client(manager, USER2) as client:
             for number in range(2):
                 await create(client, f"one-{number}")
-            async with asyncio.timeout(LIMIT):
-                await manager.session("one-0").settled.wait()
+            await manager.session("one-0").settled.wait()
             assert manager.session("one-1").status == "PENDING"
             info, data = manager.scheduler.why(manager.session("one-1"))
             assert info == "predicate-checks-failed"
             assert data is not None
             assert data["scheduler"]["failed_predicates"][0]["name"] == "concurrency"
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_step_takes_everybody_one_status_further() -> None:
@@ -114,7 +106,7 @@ def test_a_step_takes_everybody_one_status_further() -> None:
                 manager.step()
             assert seen == ["PENDING", "SCHEDULED", "PREPARING", "PREPARED", "CREATING", "RUNNING"]
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_status_lasts_as_long_as_its_delay() -> None:
@@ -128,16 +120,15 @@ def test_a_status_lasts_as_long_as_its_delay() -> None:
             await manager.move("st-1", "RUNNING")
             assert (await ended(manager, "st-1")).result == "SUCCESS"
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_deleting_kills_what_runs_and_frees_its_room() -> None:
     async def main() -> None:
         async with Manager(capacity={"cpu": 1, "mem": 1e9}) as manager, Client(manager) as client:
             await create(client, "long", "echo begun; sleep 600")
-            async with asyncio.timeout(LIMIT):
-                while "begun" not in manager.log("long"):
-                    await asyncio.sleep(0.01)
+            while "begun" not in manager.log("long"):
+                await asyncio.sleep(0.01)
             container = manager.session("long").container
             assert container is not None
             process = container.process
@@ -145,11 +136,10 @@ def test_deleting_kills_what_runs_and_frees_its_room() -> None:
             await client.call("DELETE", "/session/long")
             session = await ended(manager, "long")
             assert (session.status_info, session.result) == ("user-requested", "UNDEFINED")
-            async with asyncio.timeout(LIMIT):
-                await process.wait()
+            await process.wait()
             assert manager.scheduler.used["cpu"] == 0
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_time_limit_ends_a_batch_session_as_failed() -> None:
@@ -159,7 +149,7 @@ def test_a_time_limit_ends_a_batch_session_as_failed() -> None:
             session = await ended(manager, "late")
             assert (session.result, session.status_info) == ("FAILURE", "task-timeout")
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_doomed_session_is_cancelled_with_the_agents_error() -> None:
@@ -175,46 +165,42 @@ def test_a_doomed_session_is_cancelled_with_the_agents_error() -> None:
             }
             assert manager.scheduler.used["cpu"] == 0
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_rescheduled_session_starts_again_from_the_queue() -> None:
     async def main() -> None:
         async with Manager() as manager, Client(manager) as client:
             await create(client, "again", "echo $BACKENDAI_SESSION_NAME; sleep 600")
-            async with asyncio.timeout(LIMIT):
-                await manager.session("again").settled.wait()
+            await manager.session("again").settled.wait()
             manager.reschedule("again")
             assert manager.session("again").status == "PENDING"
             assert manager.scheduler.used["cpu"] == 0
             manager.step()
-            async with asyncio.timeout(LIMIT):
-                while manager.session("again").status != "RUNNING":
-                    await asyncio.sleep(0.01)
+            while manager.session("again").status != "RUNNING":
+                await asyncio.sleep(0.01)
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_what_is_killed_for_memory_is_the_program_and_not_the_session() -> None:
     async def main() -> None:
         async with Manager() as manager, Client(manager) as client:
             await create(client, "oom", "sh -c 'echo begun; sleep 600; true'; echo code $?; exit 3")
-            async with asyncio.timeout(LIMIT):
-                while not manager.kill_for_memory("oom") or "code" not in manager.log("oom"):
-                    await asyncio.sleep(0.02)
+            while not manager.kill_for_memory("oom") or "code" not in manager.log("oom"):
+                await asyncio.sleep(0.02)
             session = await ended(manager, "oom")
             assert session.exit_code == 3
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_lost_agent_leaves_its_sessions_running_until_it_is_back() -> None:
     async def main() -> None:
         async with Manager() as manager, Client(manager) as client:
             session_id = await create(client, "lost", "echo begun; sleep 600")
-            async with asyncio.timeout(LIMIT):
-                while "begun" not in manager.log("lost"):
-                    await asyncio.sleep(0.01)
+            while "begun" not in manager.log("lost"):
+                await asyncio.sleep(0.01)
             manager.lose_agent()
             assert (await client.call("GET", f"/session/{session_id}/logs")).status == 500
             assert manager.session("lost").status == "RUNNING"
@@ -222,15 +208,14 @@ def test_a_lost_agent_leaves_its_sessions_running_until_it_is_back() -> None:
             session = await ended(manager, "lost")
             assert (session.status_info, session.result) == ("agent-termination", "UNDEFINED")
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_container_killed_from_outside_ends_its_session_without_a_result() -> None:
     async def main() -> None:
         async with Manager() as manager, Client(manager) as client:
             await create(client, "die", "sleep 600")
-            async with asyncio.timeout(LIMIT):
-                await manager.session("die").settled.wait()
+            await manager.session("die").settled.wait()
             manager.kill_container("die")
             session = await ended(manager, "die")
             assert (session.result, session.status_info, session.kernel_info) == (
@@ -240,7 +225,7 @@ def test_a_container_killed_from_outside_ends_its_session_without_a_result() -> 
             )
             assert ("session_terminating", "die") in manager.events.told
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_canned_command_runs_nothing_and_says_what_it_was_told() -> None:
@@ -261,7 +246,7 @@ def test_a_canned_command_runs_nothing_and_says_what_it_was_told() -> None:
                 assert session.result == ("FAILURE" if number % 2 else "SUCCESS")
                 assert f"command {number}\r\n" in manager.log(f"c-{number}")
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_session_is_its_owners_alone() -> None:
@@ -274,7 +259,7 @@ def test_a_session_is_its_owners_alone() -> None:
             assert (await client.call("DELETE", "/session/mine", keypair=USER)).status == 404
             assert manager.session("mine").status == "PENDING"
 
-    asyncio.run(main())
+    within(main())
 
 
 def test_a_reused_name_is_free_once_its_session_has_ended() -> None:
@@ -293,4 +278,4 @@ def test_a_reused_name_is_free_once_its_session_has_ended() -> None:
             assert [item["id"] for item in items] == [second, first]
             assert json.loads(json.dumps(manager.received))[0]["name"] == "name"
 
-    asyncio.run(main())
+    within(main())
