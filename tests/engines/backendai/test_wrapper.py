@@ -119,7 +119,7 @@ def test_a_program_that_prints_a_lot_is_whole(boxes: list[Box]) -> None:
         said = box.run(execute=f"yes '{line.decode().rstrip()}' | head -n {count}; printf %s end >&2")
         assert said.out == line * count, box.shell.name
         assert said.err == b"end"
-        # many lines at once travel as base64, a third more; a server's log adds 80 bytes to each line
+        # many lines at once travel on one: a server's log adds 80 bytes to each
         assert len(said.raw) + 80 * said.raw.count(b"\n") < 1.5 * len(said.out) + 20_000
 
 
@@ -128,7 +128,7 @@ def test_text_is_readable_in_the_log(dash: Box) -> None:
         execute="echo '손실: 0.1 ✓'; printf 'no newline'; sleep .3; printf '\\r100%%\\n'; echo bad >&2"
     )
     shown = said.raw.decode().replace("\x1e", "").replace("\x1f", "").replace("\x10", "")
-    assert "out 0 18|손실: 0.1 ✓\n" in shown or "손실: 0.1 ✓\nno newline\n" in shown
+    assert "out 0 18|손실: 0.1 ✓\n" in shown or "손실: 0.1 ✓\nno newline" in shown  # read together
     assert "0d100%" in shown
     assert "err 0 4|bad\n" in shown
 
@@ -201,7 +201,8 @@ def test_a_signal_to_the_wrapper_ends_the_program_and_is_told(boxes: list[Box]) 
     for process, raw in zip(begun, seen, strict=True):
         case = finish(process, raw)
         assert process.returncode == -signal.SIGTERM
-        assert case.out == b"ready\nsaved\n"
+        # what it says after that may be lost: the server takes the container away, and the encoder with it
+        assert case.out in (b"ready\n", b"ready\nsaved\n")
         assert case.end == End(143, "stopped", 0)
 
 
