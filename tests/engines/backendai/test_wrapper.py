@@ -128,7 +128,7 @@ def test_text_is_readable_in_the_log(dash: Box) -> None:
         execute="echo '손실: 0.1 ✓'; printf 'no newline'; sleep .3; printf '\\r100%%\\n'; echo bad >&2"
     )
     shown = said.raw.decode().replace("\x1e", "").replace("\x1f", "").replace("\x10", "")
-    assert "out 0 18|손실: 0.1 ✓\n" in shown or "손실: 0.1 ✓\nno newline" in shown  # read together
+    assert "out 0 16|손실: 0.1 ✓\n" in shown or "손실: 0.1 ✓\nno newline" in shown  # read together
     assert "0d100%" in shown
     assert "err 0 4|bad\n" in shown
 
