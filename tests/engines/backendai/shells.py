@@ -105,6 +105,7 @@ class Box:
         self.cgroups = folder / "cgroups"
         self.cgroups.write_text("0::/\n")
         self.path = shell.path(folder / "bin")
+        self._starts = 0
 
     def command(self, **asked: object) -> str:
         """The startup command of a case; see ``wrapper.startup``."""
@@ -123,14 +124,29 @@ class Box:
         return wrapper.startup(**{**settings, **asked})  # type: ignore[arg-type]
 
     def start(self, command: str, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Run a startup command as the kernel runner does: its output goes into pipes."""
+        """Run a startup command as the kernel runner of a fresh container does: its output goes into pipes."""
+        self._starts += 1
+        self._temporary.mkdir()
+        return self.start_again(command, environ)
+
+    def start_again(self, command: str, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Run it in the container of the last start."""
         return subprocess.Popen(
             [*self.shell.words, "-c", command],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=self.work,
-            env={"PATH": self.path, "LANG": "C.UTF-8", **(environ or {})},
+            env={
+                "PATH": self.path,
+                "LANG": "C.UTF-8",
+                "TMPDIR": str(self._temporary),
+                **(environ or {}),
+            },
         )
+
+    @property
+    def _temporary(self) -> Path:
+        return self.work.parent / f"tmp-{self._starts}"
 
     def run(self, **asked: object) -> Case:
         """One case to its end."""

@@ -324,7 +324,7 @@ def test_an_image_without_a_tool_says_which(dash: Box, tmp_path: Path) -> None:
         ["/bin/sh", "-c", dash.command(execute="echo no")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PATH": str(few)},
+        env={"PATH": str(few), "TMPDIR": str(tmp_path)},
     )
     case = finish(process)
     assert case.end == End(126, "start", 0)
@@ -401,3 +401,33 @@ def test_the_steps_run_where_sh_is_any_shell(dash: Box, shell: str, tmp_path: Pa
     command = dash.command(build="echo b; echo e >&2", execute="echo x; exit 5").replace("/bin/sh", str(sh))
     case = finish(dash.start(command))
     assert (case.out, case.err, case.end) == (b"b\nx\n", b"e\n", End(5, "exec", 0))
+
+
+def test_a_command_that_is_started_twice_in_a_container_runs_once_and_both_starts_end_alike(
+    boxes: list[Box],
+) -> None:
+    for box in boxes:
+        command = box.command(execute="echo ran >> runs; while [ ! -e go ]; do sleep 0.05; done; exit 7")
+        first = box.start(command)
+        wait_until(lambda box=box: (box.work / "runs").exists(), 20, "the first start runs")
+        second = box.start_again(command)
+        (box.work / "go").touch()
+        case = finish(first)
+        assert (case.code, case.end) == (7, End(7, "exec", 0))
+        assert finish(second).raw == b""
+        assert second.returncode == 7
+        assert (box.work / "runs").read_text() == "ran\n"
+
+
+def test_a_start_after_the_end_in_the_same_container_prints_nothing_and_has_its_code(dash: Box) -> None:
+    command = dash.command(execute="echo ran >> runs; exit 3")
+    assert finish(dash.start(command)).code == 3
+    again = finish(dash.start_again(command))
+    assert (again.raw, again.code) == (b"", 3)
+    assert (dash.work / "runs").read_text() == "ran\n"
+
+
+def test_another_container_starts_the_same_command_anew(dash: Box) -> None:
+    command = dash.command(execute="echo ran >> runs")
+    assert finish(dash.start(command)).code == finish(dash.start(command)).code == 0
+    assert (dash.work / "runs").read_text() == "ran\nran\n"

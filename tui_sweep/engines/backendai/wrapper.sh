@@ -15,10 +15,43 @@
 # and functions: _sweep_environment exports the case's variables, _sweep_unpack takes what was carried out
 # of the environment, _sweep_command starts a command with variables that no shell can have.
 #
+# A server that is restarted while a session comes up starts its command twice in one container (seen on
+# 26.9.6), and whoever had no answer asks for it once more: the case begins once. A folder that only one can
+# make is the mark; a later start waits for the first one's end, prints nothing, and ends with its code.
+#
 # The processes: this shell, with no trap at all, waits for the steps in the foreground, because a shell
 # starts what runs in the background with SIGINT ignored for ever. An encoder for each stream and a
 # watcher run in the background. The steps run in a session of their own, and the only descriptors
 # they have are the two streams. When this shell is ended, the watcher reads the end of file of "say".
+
+_sweep_first() {
+  # Whether this is the first start in this container, which the start time of its first process tells.
+  _sweep_once=
+  read -r _sweep_v </proc/1/stat && set -- ${_sweep_v##*) } && _sweep_k=${20}
+  for _sweep_n in "${TMPDIR:-/tmp}" /dev/shm /var/tmp .; do
+    _sweep_once=$_sweep_n/.sweep-tui-once-$_sweep_name-${_sweep_k:-0}
+    if mkdir -m 700 "$_sweep_once"; then
+      echo $$ >"$_sweep_once/pid"
+      return 0
+    fi
+    if [ -d "$_sweep_once" ]; then return 1; fi
+  done 2>/dev/null
+  _sweep_once=
+}
+
+_sweep_again() {
+  # In place of a later start: wait until the first has left its code, or is gone for good.
+  _sweep_n=0
+  until [ -s "$_sweep_once/code" ] || [ "$_sweep_n" -ge 10 ]; do
+    _sweep_p=
+    read -r _sweep_p <"$_sweep_once/pid"
+    if [ -z "$_sweep_p" ] || ! _sweep_lives "$_sweep_p"; then _sweep_n=$((_sweep_n + 1)); fi
+    sleep 1
+  done 2>/dev/null
+  _sweep_c=143
+  { read -r _sweep_c <"$_sweep_once/code"; } 2>/dev/null
+  exit "$_sweep_c"
+}
 
 _sweep_oom() {
   # How many processes of this container were killed for memory, in _sweep_killed.
@@ -40,6 +73,7 @@ _sweep_oom() {
 _sweep_end() {
   # The last frame: exit code, step, number of processes killed for memory.
   printf '\036sweep-tui end %s %s %s\037\n' "$1" "$2" "$3"
+  [ -z "$_sweep_once" ] || echo "$1" >"$_sweep_once/code"
   [ -z "$_sweep_d" ] || rm -rf "$_sweep_d"
 }
 
@@ -142,6 +176,7 @@ _sweep_run() {
   esac
 }
 
+_sweep_first || _sweep_again
 _sweep_d=
 _sweep_mark=
 { read -r _sweep_mark </proc/sys/kernel/random/uuid; } 2>/dev/null

@@ -110,7 +110,9 @@ class Container:
     def home(self) -> Path:
         """What stands for /home/work."""
         if self._home is None:
-            self._home = Path(tempfile.mkdtemp(prefix="stub-home-"))
+            self._home = Path(tempfile.mkdtemp(prefix="stub-container-")) / "work"
+            self._home.mkdir()
+            (self._home.parent / "tmp").mkdir()
             self._mark = str(self._home)
         return self._home
 
@@ -118,10 +120,15 @@ class Container:
     def surroundings(self) -> dict[str, str]:
         """The environment of what runs inside."""
         home = str(self.home)
-        inherited = {
-            key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "TMPDIR") if key in os.environ
+        inherited = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+        own = {
+            "HOME": home,
+            "PWD": home,
+            "TMPDIR": str(self.home.parent / "tmp"),
+            "_BACKEND_BATCH_MODE": "1",
+            _MARK: home,
         }
-        return inherited | {"HOME": home, "PWD": home, "_BACKEND_BATCH_MODE": "1", _MARK: home} | self.environ
+        return inherited | own | self.environ
 
     def write(self, data: bytes) -> None:
         """Print, through the container's terminal."""
@@ -187,7 +194,7 @@ class Container:
         """Kill what runs and take the folder away."""
         self.kill()
         if self._home is not None:
-            shutil.rmtree(self._home, ignore_errors=True)
+            shutil.rmtree(self._home.parent, ignore_errors=True)
             self._home = None
 
 
