@@ -24,6 +24,14 @@ def test_the_first_that_waits_says_why(tmp_path):
     assert seen.needs == "cpu 1"
 
 
+def test_limits_and_notes_of_the_engine_are_told_and_made_harmless(tmp_path):
+    engine = {"limits": {"sessions at once": 3, "cpu": "8"}, "notes": ["live\x1b[2J"]}
+    seen = queue(Follower(make_folder(tmp_path, ["running"], facts={"engine": engine})), EPOCH + 100)
+    assert seen.limits == "sessions at once 3, cpu 8"
+    assert len(seen.notes) == 1
+    assert "\x1b" not in seen.notes[0]
+
+
 def test_nothing_waits_is_said(tmp_path):
     seen = queue(Follower(make_folder(tmp_path, ["running", "done"])), EPOCH + 100)
     assert (seen.waiting, seen.sentence) == (0, "Nothing waits.")

@@ -51,6 +51,8 @@ class Facts:
     capacity: dict[str, dict[str, str]]
     """Slot name → ``{"total": "8", "used": "3"}``."""
     limits: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """Sentences on what this way of running cannot do, for the queue panel."""
     waiting: list[dict[str, Any]] = field(default_factory=list)
     """Who waits: one object each with at least ``session``, ``since`` and ``reason``."""
 

@@ -61,6 +61,9 @@ class QueuePanel(_QueueWidget):
     def lines(self, queue: Queue, width: int) -> list[list[Segment]]:
         head = set_cell_size(f"-- queue  {queue.server} " + "-" * width, width)
         made = [[Segment(head, _BOLD)], *(self._bar(bar, width) for bar in queue.bars)]
+        if queue.limits:
+            made += _wrapped(f"your limits: {queue.limits}", width)
+        made += [line for note in queue.notes for line in _wrapped(f"note: {note}", width)]
         if not queue.first:
             made.append([Segment(" Nothing waits.")])
         else:

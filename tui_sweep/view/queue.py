@@ -47,6 +47,10 @@ class Queue:
     reachable: bool
     server: str
     bars: tuple[Bar, ...]
+    limits: str
+    """What the engine allows its user, in words."""
+    notes: tuple[str, ...]
+    """What this way of running cannot do."""
     needs: str
     """What each case asks, in words."""
     waiting: int
@@ -69,6 +73,8 @@ def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
         reachable=bool(engine.get("reachable", True)),
         server=plain(str(engine.get("server") or engine.get("error") or "")),
         bars=bars(engine.get("capacity") or {})[0],
+        limits=", ".join(plain(f"{name} {value}") for name, value in (engine.get("limits") or {}).items()),
+        notes=tuple(plain(str(note)) for note in engine.get("notes") or ()),
         needs=", ".join(f"{slot} {follower.slots.shown(slot)}" for slot in follower.slots),
         waiting=waiting,
         first=first,

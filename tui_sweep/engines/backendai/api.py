@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tui_sweep.core.errors import EngineError, EngineUnreachable
 from tui_sweep.engines.backendai.client import Client
-from tui_sweep.engines.backendai.dialect import Dialect
+from tui_sweep.engines.backendai.dialect import Dialect, run_ids
 from tui_sweep.engines.backendai.pace import Priority
 from tui_sweep.engines.backendai.verdicts import problem_of
 
 _GONE = ("object-not-found", "session-not-found")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a run in an interactive session told since it was last asked."""
+
+    status: str
+    """``continued``, ``clean-finished``, ``build-finished``, ``waiting-input``, ``exec-timeout`` or
+    ``finished``, after which nobody must ask again."""
+    code: int | None
+    """With ``finished``."""
+    stdout: str
 
 
 class Api:
@@ -107,9 +120,36 @@ class Api:
         text = result.get("logs") if isinstance(result, Mapping) else None
         return text if isinstance(text, str) else None
 
+    async def run(self, id_: str, run: str, command: str | None) -> Told:
+        """Start a shell command in an interactive session as the run of that id, or, with None, have more
+        of it (PROTOCOL.md 4.2). Answers after two seconds at the latest, and is never sent twice.
+
+        Raises EngineError.
+        """
+        body: dict[str, Any] = {"mode": "continue", "code": "", **run_ids(run)}
+        if command is not None:
+            body |= {"mode": "batch", "options": {"clean": "", "build": "", "exec": command}}
+        answer = await self._client.request("POST", f"/session/{id_}", body=body, priority=Priority.RUN)
+        told = answer.json()
+        result = told.get("result") if isinstance(told, Mapping) else None
+        if not isinstance(result, Mapping) or not isinstance(result.get("status"), str):
+            raise EngineUnreachable("the server does not say what became of a run")
+        code = result.get("exitCode")
+        return Told(result["status"], code if isinstance(code, int) else None, _stdout(result.get("console")))
+
     async def check_presets(self, body: Mapping[str, Any]) -> Any:
         """The figures of capacity and quota. Raises EngineError."""
         answer = await self._client.request(
             "POST", "/resource/check-presets", body=body, priority=Priority.STATUS, is_safe=True
         )
         return answer.json()
+
+
+def _stdout(console: object) -> str:
+    """What a run printed: of a list of [stream, text], which may be null."""
+    texts = []
+    for record in console if isinstance(console, list) else ():
+        match record:
+            case ["stdout", str(text)]:
+                texts.append(text)
+    return "".join(texts)

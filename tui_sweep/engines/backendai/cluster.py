@@ -24,8 +24,10 @@ from tui_sweep.engines.backendai.listing import Item
 from tui_sweep.engines.backendai.logs import Logs
 from tui_sweep.engines.backendai.outlook import Outlook
 from tui_sweep.engines.backendai.prepare import check_place
-from tui_sweep.engines.backendai.session import Session
+from tui_sweep.engines.backendai.runs import Runs
+from tui_sweep.engines.backendai.session import Kind, Session
 from tui_sweep.engines.backendai.statuses import ENDED, event
+from tui_sweep.engines.backendai.verdicts import problem_of, refuses_type
 from tui_sweep.engines.backendai.watch import Watch
 from tui_sweep.engines.base import Facts, Setting
 
@@ -60,6 +62,8 @@ class BackendaiEngine:
         self._setting = setting
         self._prefix = session_name(setting.sweep_id, sweep.name, 0, 0).removesuffix("0")
         self._requested = create.requested(sweep, setting.place)
+        self._kind: Kind = sweep.type
+        """Of new sessions."""
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._freed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -94,8 +98,9 @@ class BackendaiEngine:
         limits = self._outlook.limits
         self._backlog = Backlog(concurrent=limits.concurrent, pending=limits.pending)
         self._logs = Logs(self._client)
+        self._runs = Runs(self._client, self._logs, lambda session: self._startup(session.spec))
         self._watch = Watch(
-            self._client, self._prefix, finish=self._logs.finish, started=self._logs.follow, moved=self._moved
+            self._client, self._prefix, finish=self._logs.finish, started=self._started, moved=self._moved
         )
         self._is_open = True
         self._go(self._watch.run())
@@ -149,18 +154,14 @@ class BackendaiEngine:
         if earlier is not None and (earlier.end is not None or await self._found(spec) or earlier.id):
             return
         session = known or Session(spec)
-        if earlier is None:
-            sent.write(spec.sink.folder, sent.Sent())
-        body = create.body(
-            self._requested,
-            self._client.dialect,
-            name=spec.name,
-            kind="batch",
-            environ=wrapper.environ(spec.env, self._load),
-            startup=self._startup(spec),
-        )
+        session.begun = earlier is not None
         try:
-            id_ = await self._client.create(body)
+            try:
+                id_ = await self._create(session)
+            except EngineDenied as denied:
+                if not self._may_be_interactive(denied):
+                    raise
+                id_ = await self._create(session)
         except EngineBusy as busy:
             self._backlog.refused()
             self._leave_backlog(spec.name, started=False)
@@ -168,7 +169,7 @@ class BackendaiEngine:
         except EngineDenied:
             self._leave_backlog(spec.name, started=False)
             raise
-        sent.write(spec.sink.folder, sent.Sent(id_))
+        sent.write(spec.sink.folder, sent.Sent(id_, kind=session.kind))
         self._watch.add(session)
         session.tell(Report(spec.name, Event.ACCEPTED, time.time(), status="PENDING", session=id_))
         self._watch.confirm(session, id_)
@@ -252,9 +253,65 @@ class BackendaiEngine:
                     session.name, None, time.time(), status=session.status, reason=reason, session=session.id
                 )
             )
-        return self._outlook.facts(waiting, trouble=self._watch.trouble)
+        return self._outlook.facts(waiting, trouble=self._watch.trouble, notes=self._notes())
 
     # inside
+
+    async def _create(self, session: Session) -> str:
+        """Ask for a session of the kind that is made now; its id. Raises EngineError."""
+        spec = session.spec
+        session.kind = self._kind
+        sent.write(spec.sink.folder, sent.Sent(kind=session.kind))
+        body = create.body(
+            self._requested,
+            self._client.dialect,
+            name=spec.name,
+            kind=session.kind,
+            environ=wrapper.environ(spec.env, self._load),
+            startup=self._startup(spec) if session.kind == "batch" else None,
+        )
+        return await self._client.create(body)
+
+    def _may_be_interactive(self, denied: EngineDenied) -> bool:
+        """Whether sessions are made interactive from now on, because no batch ones are taken here."""
+        problem = problem_of(denied)
+        if problem is None or not refuses_type(problem):
+            return False
+        if self._kind == "interactive" or "starts_at" in self._requested.top:
+            return False
+        log.warning("no batch sessions are taken here, interactive ones are made: said=%s", denied)
+        self._kind = "interactive"
+        return True
+
+    def _notes(self) -> list[str]:
+        """What the kind of sessions in use cannot do."""
+        if self._kind == "batch":
+            return []
+        why = "" if self._setting.sweep.type == "interactive" else ": this resource group takes no batch ones"
+        cost = "each costs a request every 2 s, and the server may end as idle what this machine leaves alone"
+        return [f"interactive sessions{why}; {cost}"]
+
+    def _started(self, session: Session) -> None:
+        """A session runs."""
+        self._logs.follow(session)
+        if session.kind == "interactive":
+            self._go(self._attend(session))
+
+    async def _attend(self, session: Session) -> None:
+        """What a batch session does by itself: run the command, and end with it."""
+        await self._runs.attend(session)
+        delay = 1.0
+        while not session.ending:
+            try:
+                if self._setting.sweep.keep:
+                    await self._watch.conclude(session)
+                else:
+                    await self.cancel(session.name, grace=0.0)
+                    return
+            except EngineError as error:
+                log.warning("session not ended yet: session=%s error=%s", session.name, error)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 30.0)
 
     def _known(self, name: str) -> Session | None:
         return self._watch.sessions.get(name) or self._ended.get(name)
@@ -277,7 +334,8 @@ class BackendaiEngine:
             return False
         session = self._watch.sessions.get(spec.name)
         if session is None:
-            session = Session(spec)
+            earlier = sent.read(spec.sink.folder)
+            session = Session(spec, kind=earlier.kind if earlier is not None else self._kind)
             self._watch.add(session)
         sent.write(spec.sink.folder, replace(sent.read(spec.sink.folder) or sent.Sent(), id=items[-1].id))
         self._watch.confirm(session, items[-1].id)

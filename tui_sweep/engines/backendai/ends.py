@@ -57,6 +57,12 @@ def _without_end(
 ) -> tuple[Event, int | None, str | None]:
     """What is known when no end frame came: the server's word for it, which is little."""
     why = cause(item.info)
+    if session.code is not None:
+        return (
+            Event.ERRED,
+            None,
+            f"it failed before the program began: {_noise(received) or f'exit {session.code}'}",
+        )
     if item.status == BROKEN or item.info in ("failed-to-start", "failed-to-create", "image-pull-failed"):
         return Event.ERRED, None, f"{why or 'the server reports an error'}{_error(item)}"
     if session.cancelled or item.info in ("user-requested", "force-terminated"):
@@ -74,11 +80,15 @@ def _without_end(
     if item.result == "SUCCESS":
         return Event.SUCCEEDED, 0, "its output could not be read; the server says that it succeeded"
     if item.result == "FAILURE":
-        noise = last_line(received.noise.encode()) if received is not None and not received.began else ""
-        if noise:
+        if noise := _noise(received):
             return Event.ERRED, None, f"it failed before the program began: {noise}"
         return Event.ERRED, None, "it failed, and no exit code was left: its container may have been killed"
     return Event.VANISHED, None, f"ended without telling how ({why})" if why else "ended without telling how"
+
+
+def _noise(received: Received | None) -> str:
+    """The last line of a log in which nothing of the wrapper was ever seen."""
+    return last_line(received.noise.encode()) if received is not None and not received.began else ""
 
 
 def _error(item: Item) -> str:

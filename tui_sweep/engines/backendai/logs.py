@@ -15,6 +15,7 @@ from tui_sweep.core.errors import EngineError, EngineUnreachable
 from tui_sweep.core.session import Report
 from tui_sweep.engines.backendai import ends, sent
 from tui_sweep.engines.backendai.api import Api
+from tui_sweep.engines.backendai.frames import Frame
 from tui_sweep.engines.backendai.listing import Item
 from tui_sweep.engines.backendai.receive import Received, Receiver
 from tui_sweep.engines.backendai.session import Session
@@ -61,6 +62,51 @@ class Logs:
                 self._schedule(session, 0.0)
         self._watched = fresh
 
+    def is_watched(self, session: Session) -> bool:
+        """Whether it is on a screen."""
+        return session.name in self._watched
+
+    def hasten(self, session: Session) -> None:
+        """Something of it is missing: fetch its log at once if a screen shows it."""
+        if session.name in self._running and self.is_watched(session):
+            self._schedule(session, 0.0)
+
+    async def stream(self, session: Session, frames: Iterable[Frame]) -> bool:
+        """Write what came live; False when something before it is missing, or it cannot be written."""
+        try:
+            async with session.reading:
+                return self._receiver(session).stream(frames)
+        except OSError as error:
+            log.warning("output not written: session=%s error=%s", session.name, error.strerror)
+            return False
+
+    async def read(self, session: Session) -> Received | None:
+        """What the log of a running session has now; None when the server has none. Raises EngineError."""
+        text = await self._client.logs(session.id)
+        try:
+            return None if text is None else await self._take(session, text)
+        except OSError as error:
+            log.warning("output not written: session=%s error=%s", session.name, error.strerror)
+            return None
+
+    async def read_to_end(self, session: Session, *, over: bool) -> None:
+        """Read the log until it has the case's end, or the session has ended.
+
+        ``over``: the command is known to have ended, so that soon nothing more can come.
+        """
+        tries = 0
+        while not session.ending and not (session.receiver is not None and session.receiver.final):
+            if tries:
+                await asyncio.sleep(_LIVE_PAUSE if over or self.is_watched(session) else _LIVE_LONGEST)
+            try:
+                await self.read(session)
+            except EngineError as error:
+                log.info("log not fetched: session=%s error=%s", session.name, error)
+                continue
+            tries += 1
+            if over and tries >= _TRIES:
+                return
+
     async def run(self) -> None:
         """Fetch what is due until cancelled."""
         loop = asyncio.get_running_loop()
@@ -82,7 +128,9 @@ class Logs:
         self._running.pop(session.name, None)
         if item.status == BROKEN:
             await self._remove(item)
-        received = await self._last(session, item) if _may_have_log(session, item) else None
+        received = session.receiver.final if session.receiver is not None else None
+        if received is None and _may_have_log(session, item):
+            received = await self._last(session, item)
         report = ends.report(session, item, received)
         try:
             sent.write_end(session.spec.sink.folder, report)
@@ -101,6 +149,9 @@ class Logs:
 
     async def _live(self, session: Session) -> None:
         """One fetch while it runs; the next one is due by what came."""
+        if session.streams:
+            self._schedule(session, _FIRST_PAUSE)
+            return
         before = session.receiver.seen if session.receiver is not None else 0
         try:
             async with self._at_once:
@@ -150,11 +201,15 @@ class Logs:
     async def _take(self, session: Session, text: str, *, last: bool = False) -> Received:
         """Write what is new in a log. One at a time for a session."""
         async with session.reading:
-            if session.receiver is None:
-                session.receiver = Receiver(session.spec.sink)
+            receiver = self._receiver(session)
             if len(text) < _LARGE:
-                return session.receiver.take(text)
-            return await asyncio.to_thread(session.receiver.take, text)
+                return receiver.take(text)
+            return await asyncio.to_thread(receiver.take, text)
+
+    def _receiver(self, session: Session) -> Receiver:
+        if session.receiver is None:
+            session.receiver = Receiver(session.spec.sink)
+        return session.receiver
 
     async def _remove(self, item: Item) -> None:
         """A broken session holds its slots until it is terminated."""

@@ -76,7 +76,7 @@ class Outlook:
                 found.append((session, reason))
         return found
 
-    def facts(self, waiting: Sequence[Session], *, trouble: str | None) -> Facts:
+    def facts(self, waiting: Sequence[Session], *, trouble: str | None, notes: Sequence[str] = ()) -> Facts:
         """As JSON values, from what was read last."""
         self._refresh(bool(waiting))
         client = self._client
@@ -100,6 +100,7 @@ class Outlook:
                 }
                 for session in waiting[:_TOLD]
             ],
+            notes=list(notes),
         )
 
     def _refresh(self, busy: bool) -> None:

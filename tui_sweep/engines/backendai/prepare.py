@@ -16,11 +16,6 @@ from tui_sweep.engines.base import Prepared
 
 def prepare(sweep: Sweep, *, environ: Mapping[str, str], cwd: Path) -> Prepared:
     """Check what can be checked before anything exists. Raises UsageError."""
-    if sweep.type == "interactive":
-        raise UsageError(
-            "--type interactive: cases run as batch sessions for now, which go on when this machine does not",
-            hint="leave it out",
-        )
     configuration = read_configuration(environ)
     place: dict[str, Any] = {
         "endpoint": ",".join(configuration.endpoints),
@@ -34,8 +29,13 @@ def prepare(sweep: Sweep, *, environ: Mapping[str, str], cwd: Path) -> Prepared:
         place["bootstrap_script"] = _script(cwd / script, script)
     create.requested(sweep, place)
     notices = list(configuration.notices)
-    if sweep.keep:
-        notices.append("--keep: a batch session ends by itself; nothing of it can be kept")
+    if sweep.keep and sweep.type == "batch":
+        notices.append("--keep: a batch session ends by itself; only with --type interactive it can be kept")
+    if sweep.type == "interactive":
+        notices.append(
+            "--type interactive: output comes live, for a request every 2 s and running case; batch sessions "
+            "cost less, and need no runner to begin"
+        )
     return Prepared(place, notices)
 
 

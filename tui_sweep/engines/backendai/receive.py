@@ -18,7 +18,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,8 @@ class Receiver:
         self._run: str | None = None
         self._began = False
         self._ended: End | None = None
+        self.final: Received | None = None
+        """What was received, once the case has ended and no more of it can come."""
         self.log_bytes = 0
         """Characters of the log at the last fetch: near the limit of the server, it is about to lose some."""
         self._resume()
@@ -121,9 +123,35 @@ class Receiver:
             for file in self._files.values():
                 self._write(file)
         noise = "" if self._began else _tail(text)
-        return Received(self._ended, self._written() - before, self.missing, self._began, noise)
+        received = Received(self._ended, self._written() - before, self.missing, self._began, noise)
+        self.final = received if self._ended is not None else None
+        return received
+
+    def stream(self, told: Iterable[Frame]) -> bool:
+        """Append what comes live, in order; False when something before it never came: then only the whole
+        log helps, and nothing more is taken from here. Raises OSError, and then only the log helps, too."""
+        for file in self._files.values():
+            self._reset(file)
+        try:
+            for frame in told:
+                if isinstance(frame, Piece) and frame.offset > self._files[frame.stream].next:
+                    return False
+                if isinstance(frame, End) and not self._is_whole:
+                    return False
+                self._take(frame)
+        finally:
+            for file in self._files.values():
+                self._write(file)
+        if self._ended is not None:
+            self.final = Received(self._ended, 0, self.missing, self._began, "")
+        return True
 
     # inside
+
+    @property
+    def _is_whole(self) -> bool:
+        """Both streams have ended, and are here to their ends."""
+        return all(file.total is not None and file.total <= file.next for file in self._files.values())
 
     def _take(self, frame: Frame) -> None:
         self._began = True
@@ -150,7 +178,7 @@ class Receiver:
     def _begin(self, run: str) -> None:
         """A session that was sent back to waiting begins once more, from the first byte."""
         if self._run is not None and run != self._run:
-            self._ended = None
+            self._ended = self.final = None
             for file in self._files.values():
                 file.total = None
                 if file.next:

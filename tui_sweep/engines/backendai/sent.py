@@ -1,6 +1,7 @@
 """What is kept in an attempt's folder of its session: that it was sent, its id, and how it ended.
 
-``session`` is JSON, replaced whole: ``{"id": UUID or "", "end": {…}}``. It is there before
+``session`` is JSON, replaced whole: ``{"id": UUID or "", "kind": "interactive", "end": {…}}``, without
+what is not so. It is there before
 the first request that creates: a later process that finds it asks the server before it sends again.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 from tui_sweep.core.session import Report
 from tui_sweep.core.states import Event
+from tui_sweep.engines.backendai.session import Kind
 
 _LARGEST = 1 << 20
 
@@ -25,6 +27,7 @@ class Sent:
     id: str = ""
     """The server's id; "" while no answer named it."""
     end: dict[str, Any] | None = None
+    kind: Kind = "batch"
 
     def report(self, name: str) -> Report | None:
         """The report of its end, if that was read."""
@@ -46,7 +49,8 @@ def read(folder: Path) -> Sent | None:
     try:
         with open(folder / "session", "rb") as file:
             record = json.loads(file.read(_LARGEST))
-        sent = Sent(str(record["id"]), record.get("end"))
+        kind: Kind = "interactive" if record.get("kind") == "interactive" else "batch"
+        sent = Sent(str(record["id"]), record.get("end"), kind)
         sent.report("")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -56,7 +60,7 @@ def read(folder: Path) -> Sent | None:
 def write(folder: Path, sent: Sent) -> None:
     """Keep it, whole or not at all. Raises OSError."""
     aside = folder / ".session"
-    record = {"id": sent.id, "end": sent.end}
+    record = {"id": sent.id, "end": sent.end, "kind": sent.kind if sent.kind != "batch" else None}
     aside.write_text(json.dumps({key: value for key, value in record.items() if value or key == "id"}))
     os.replace(aside, folder / "session")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tui_sweep.core.session import Report, SessionSpec
 from tui_sweep.core.states import ENDINGS
 from tui_sweep.engines.backendai.receive import Receiver
+
+Kind = Literal["batch", "interactive"]
 
 
 @dataclass(slots=True, eq=False)
@@ -16,6 +19,7 @@ class Session:
     """What is known of one session, and who waits for news of it."""
 
     spec: SessionSpec
+    kind: Kind = "batch"
     id: str = ""
     """The server's own id (UUID); "" until an answer named it."""
     status: str = ""
@@ -40,6 +44,12 @@ class Session:
     """Loop time of its next fetch while it runs; 0 until it runs."""
     log_pause: float = 0.0
     """Seconds between two fetches while nobody looks."""
+    begun: bool = True
+    """A process before this one may have started its command; interactive sessions."""
+    streams: bool = False
+    """Its output comes live and without a gap; interactive sessions."""
+    code: int | None = None
+    """The server's own word for how its command ended; interactive sessions."""
     receiver: Receiver | None = None
     """Writes its output; while it runs and was fetched."""
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)

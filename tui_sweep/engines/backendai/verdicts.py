@@ -76,6 +76,12 @@ def verdict(problem: Problem, about: About, *, now: datetime | None = None) -> E
         return Refused(sentence, problem)
     if seconds := _pause(problem):
         return Delayed(_busy(problem, host), problem, retry_after=problem.retry_after or seconds)
+    if refuses_type(problem):
+        return Refused(
+            f"{host}: this resource group does not take sessions of this type ({problem.words}): "
+            f"choose another with --scaling-group, or another --type",
+            problem,
+        )
     if problem.kind in _KINDS:
         return Refused(f"{host}: {_KINDS[problem.kind](problem, about)}", problem)
     if 300 <= status < 400:
@@ -103,6 +109,18 @@ def verdict(problem: Problem, about: About, *, now: datetime | None = None) -> E
     return Unanswered(f"{who} failed (HTTP {status}): {problem.words}; see whether it is up", problem)
 
 
+def refuses_type(problem: Problem) -> bool:
+    """Whether no resource group that was asked takes sessions of this type.
+
+    The kind is that of 26, under its old and its new name; where no group was named, and before 26, only the
+    words tell.
+    """
+    return problem.kind.endswith("group-session-type-not-allowed") or (
+        problem.status == 404 and _REFUSES_TYPE.search(problem.msg) is not None
+    )
+
+
+_REFUSES_TYPE = re.compile(r"\b(?:does not|No scaling groups) accept the session type\b")
 _LARGE = 1_000_000
 """Bytes of a body from which managers may refuse it: they take less than 1 MiB, and say no more than
 "Bad request." to it."""
@@ -271,10 +289,6 @@ _KINDS: dict[str, Sentence] = {
     ),
     "unresolvable-resource-group": lambda problem, about: (
         f"no resource group can be found for the session ({problem.words}): choose one with --scaling-group"
-    ),
-    "scaling-group-session-type-not-allowed": lambda problem, about: (
-        f"this resource group does not take sessions of this type ({problem.words}): "
-        f"choose another with --scaling-group, or another --type"
     ),
     "unknown-resource-slot-type": lambda problem, about: f"{problem.words}: correct -r, see sweep-tui engine",
     "url-not-found": _no_such_request,

@@ -100,6 +100,12 @@ class Watch:
         self._by_id.pop(session.id, None)
         self._unknown.pop(session.name, None)
 
+    async def conclude(self, session: Session) -> None:
+        """Read its end, though it lives on: its case is over, and it is kept. Raises EngineError."""
+        item = (await self.look([session.name])).get(session.name)
+        if item is not None and not session.ending:
+            self._end(session, item)
+
     # the two streams
 
     async def run(self) -> None:

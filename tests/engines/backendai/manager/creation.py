@@ -195,3 +195,21 @@ def _fill_slots(asked: Creation, dialect: Dialect, given: dict[str, Any], slots:
             else:
                 msg = "Your resource request is smaller than the minimum required by the image. (cpu=1 mem=128m)"
             raise problems.invalid(msg)
+
+
+def check_kind(asked: Creation, dialect: Dialect, kinds: frozenset[str]) -> None:
+    """Whether the resource group takes sessions of this kind; the words are those of the servers' sources."""
+    if asked.kind in kinds:
+        return
+    kind = f"SessionTypes.{asked.kind.upper()}" if dialect.api < "v9" else asked.kind
+    named = _first(asked.body.get("config") or {}, "scalingGroup", "scaling_group")
+    if named is None:
+        thing = "resource group" if dialect.is_26 else "scaling group"
+        says = f"No scaling groups accept the session type '{kind}'."
+        raise problems.no_such(thing, "resource-group_read_not-found", says)
+    says = f"The scaling group '{named}' does not accept the session type '{kind}'."
+    if not dialect.is_26:
+        raise problems.no_such("scaling group", "", f"{says} ")
+    title = "Resource group does not allow this session type."
+    code = "resource-group_read_invalid-parameters"
+    raise Problem(400, "resource-group-session-type-not-allowed", title, code, says)

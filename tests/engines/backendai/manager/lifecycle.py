@@ -50,6 +50,7 @@ async def create(call: Call) -> web.Response:
             raise problems.exists(existing.id)
         return reply(_reused(call, existing), 201)
     creation.check(asked, manager.dialect, manager.slots)
+    creation.check_kind(asked, manager.dialect, manager.kinds)
     _check_quota(call, asked)
     session = manager.store.add(asked, call.user)
     manager.scheduler.enqueue(session)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from tests.engines.backendai.manager import keys, problems
+from tests.engines.backendai.manager import creation, keys, problems
 from tests.engines.backendai.manager.auth import authenticate
 from tests.engines.backendai.manager.calls import Call
 from tests.engines.backendai.manager.containers import LOG_BYTES, Canned
@@ -73,6 +73,7 @@ class Manager:
         self.keypairs = {one.access_key: one for one in keypairs}
         self.images = frozenset(images)
         self.slots = frozenset(capacity)
+        self.kinds = frozenset(creation.KINDS)
         self.store: Store = Store()
         self.events = Events(self.dialect)
         self.scheduler: Scheduler = Scheduler(
@@ -218,6 +219,10 @@ class Manager:
     def doom(self, name: str, error: dict[str, Any] | None = None) -> None:
         """This session's start will fail: CANCELLED, failed-to-start, ``status_data.error``."""
         self.session(name).doom = error or FAILED_START
+
+    def take_only(self, *kinds: str) -> None:
+        """The resource group takes sessions of these kinds alone."""
+        self.kinds = frozenset(kinds)
 
     def reschedule(self, name: str) -> None:
         """Back to PENDING (26.x); its container is gone."""
