@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,14 @@ import pytest
 T = TypeVar("T")
 OURS = ("BACKEND_", "SORNA_", "SWEEP_TUI_", "SWEEP_")
 XDG = ("CONFIG", "DATA", "STATE", "CACHE")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def usual_signals() -> None:
+    """Programs under test are started as from a terminal, however this run was started: what nohup or a
+    shell's ``&`` makes of SIGHUP and SIGINT would be inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
