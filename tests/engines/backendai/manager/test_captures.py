@@ -167,7 +167,7 @@ async def _told(version: str, script: list[list[Any]], count: int) -> list[list[
             await prepare(manager, client, script, ADMIN)
             text = ""
             while text.count("\r\n\r\n") < count:
-                text += (await asyncio.wait_for(stream.content.readany(), 5)).decode()
+                text += (await asyncio.wait_for(stream.content.readany(), 60)).decode()
     blocks = [block.split("\r\n") for block in text.split("\r\n\r\n") if block]
     return [[name.removeprefix("event: "), json.loads(data.removeprefix("data: "))] for name, data in blocks]
 

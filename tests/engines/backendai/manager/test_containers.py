@@ -74,10 +74,10 @@ def test_it_runs_as_a_process_and_prints_its_url() -> None:
             *(sys.executable, "-m", module, "--version", "25.5.2"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
-        url = (await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip()
+        url = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
         async with aiohttp.ClientSession() as http, http.get(f"{url}/") as response:
             assert await response.json() == {"version": "v8.20240915", "manager": "25.5.2"}
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
     asyncio.run(main())
