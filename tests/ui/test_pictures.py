@@ -103,6 +103,10 @@ def test_help(snap_compare, app, size):
     assert snap_compare(app, terminal_size=size, press=["question_mark"])
 
 
+def test_typing_a_filter(snap_compare, app):
+    assert snap_compare(app, terminal_size=(80, 24), press=["slash", *"BS>64 state:run"])
+
+
 def test_nothing_matches_the_filter(snap_compare, app):
     assert snap_compare(app, terminal_size=(80, 24), press=["slash", *"LR=7", "enter"])
 

@@ -91,26 +91,32 @@ class Prompt(ModalScreen[str | None]):
         + """
     Prompt { align: left bottom; background: transparent; }
     Prompt > VerticalScroll { width: 100%; max-width: 100%; padding: 0; }
-    Prompt Input { border: none; height: 1; padding: 0; }
     """
     )
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Give up", id="prompt.escape")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # before the line itself, for which enter is the way to the next one
+        Binding("enter", "take", "Take it", id="prompt.enter", priority=True),
+        Binding("escape", "give_up", "Give up", id="prompt.escape"),
+    ]
 
     def __init__(self, label: str, text: str = "") -> None:
         super().__init__()
         self._label, self._text = label, text
 
     def compose(self) -> ComposeResult:
+        from tui_sweep.ui.editors import Line  # not part of a board's first paint
+
         with VerticalScroll():
             yield Static(Text(self._label))
-            yield Input(self._text, select_on_focus=True)
+            yield Line(self._text, placeholder="", id="typed")
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        line = self.query_one("#typed", Input)
+        line.focus()
+        line.action_select_all()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.dismiss(event.value)
+    def action_take(self) -> None:
+        self.dismiss(self.query_one("#typed", Input).value)
 
     def action_give_up(self) -> None:
         self.dismiss(None)
