@@ -342,7 +342,7 @@ def test_a_line_of_ten_megabytes_is_harmless(run: Run) -> None:
         assert board.body[:2] == ["  before", "  " + "x" * 78]
         await board.press("G")
         assert board.body[-1] == "  after"
-        assert board.body[-2] == "↳ … 9.5 MiB more"
+        assert board.body[-2] == "↳ .. 9.5 MiB more"
         await board.press("g", *["j"] * (MOST_ROWS - 1))
         assert board.body[-1] == "  after" or "more" in board.body[-2]
 

@@ -19,9 +19,11 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 
 from tui_sweep.core.errors import SweepError
 from tui_sweep.core.plain import plain
+from tui_sweep.ui import chrome
 from tui_sweep.ui.board import BoardScreen
 from tui_sweep.ui.narrow import Shown, narrowed
 from tui_sweep.view.follow import Follower, SweepDir
@@ -54,7 +56,7 @@ class SweepApp(App[int]):
 
     TITLE = "sweep-tui"
     ENABLE_COMMAND_PALETTE = True
-    CSS = "Toast { width: auto; max-width: 60; }"
+    CSS = chrome.CSS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark,f1", "help", "This help", id="app.help"),
         Binding("colon,ctrl+p", "command_palette", "All actions, by name", id="app.palette"),
@@ -66,6 +68,7 @@ class SweepApp(App[int]):
     def __init__(self, outside: Outside, *, sweep: Follower | None = None, ascii_only: bool = False) -> None:
         """With ``sweep`` its board is all there is; without, home is."""
         super().__init__()
+        ScrollBar.renderer = chrome.Bar
         self._outside = outside
         self._sweep = sweep
         self._ascii = ascii_only
@@ -158,14 +161,26 @@ class SweepApp(App[int]):
             Help([(_TITLES.get(type(node).__name__, "Here"), described(node)) for node in nodes])
         )
 
+    def action_command_palette(self) -> None:
+        """Every action by its name."""
+        from textual.command import CommandPalette
+
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder="an action, by name", id="--command-palette"))
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action of the screen below, and Textual's own."""
+        from tui_sweep.ui.help import key_name
+
         yield from super().get_system_commands(screen)
+        seen: set[str] = set()
         for active in screen.active_bindings.values():
             binding, node = active.binding, active.node
-            if binding.description and type(node).__module__.startswith("tui_sweep"):
+            ours = binding.description and type(node).__module__.startswith("tui_sweep")
+            if ours and binding.description not in seen:  # an action with two keys is one
+                seen.add(binding.description)
                 run = partial(self.run_action, binding.action, node)
-                yield SystemCommand(binding.description, f"key {binding.key}", run)
+                yield SystemCommand(binding.description, f"key {key_name(binding.key)}", run)
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Send only the cells that differ from what the terminal shows."""

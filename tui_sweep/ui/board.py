@@ -151,7 +151,7 @@ class BoardScreen(Screen[None]):
             yield QueuePanel(ascii_only=self._ascii, id="side")
         yield QueueLine(ascii_only=self._ascii)
         yield Static(id="status")
-        yield Static(Text(_KEYS, no_wrap=True, overflow="ellipsis"), id="keys")
+        yield Static(Text(_KEYS, no_wrap=True, overflow="crop"), id="keys")
 
     def on_mount(self) -> None:
         self.query_one(CaseGrid).focus()
@@ -224,7 +224,7 @@ class BoardScreen(Screen[None]):
         text = plain(" " + " | ".join(parts))
         status = self.query_one("#status", Static)
         if getattr(status.content, "plain", None) != text:
-            status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+            status.update(Text(text, no_wrap=True, overflow="crop"))
 
     def _show_log(self) -> None:
         """Bind the log pane to the case under the cursor."""
@@ -351,7 +351,7 @@ class BoardScreen(Screen[None]):
                 ran = f" {brief(self._clock() - row.started)}"
             lines.append(plain(f"#{case}  {words}  {State(row.state).word}{ran}"))
         if len(cases) > _NAMED:
-            lines.append(f"… and {len(cases) - _NAMED:,} more")
+            lines.append(f"and {len(cases) - _NAMED:,} more")
         return lines
 
     def action_cancel(self, force: bool = False) -> None:

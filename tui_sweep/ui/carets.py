@@ -8,10 +8,9 @@ from rich.text import Text
 
 from tui_sweep.core.errors import SweepError, UsageError
 from tui_sweep.core.plain import plain
+from tui_sweep.ui.look import CUT
 
 _BOLD, _DIM = Style(bold=True), Style(dim=True)
-_CUT = ".."
-"""Stands for what is left out; the one character for it is two cells wide in CJK terminals."""
 
 
 def complaint(error: SweepError, typed: str, width: int) -> Text:
@@ -68,16 +67,16 @@ def _end(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     kept = text[-width:] if width else ""
-    while kept and cell_len(kept) > width - len(_CUT):
+    while kept and cell_len(kept) > width - len(CUT):
         kept = kept[1:]
-    return (_CUT + kept)[:width]
+    return (CUT + kept)[:width]
 
 
 def fitted(text: str, width: int) -> str:
     """The text in at most ``width`` cells, with a mark where it was cut."""
     if cell_len(text) <= width:
         return text
-    return _first_cells(text, width - len(_CUT)) + _CUT[: max(width, 0)]
+    return _first_cells(text, width - len(CUT)) + CUT[: max(width, 0)]
 
 
 def wrapped(text: str, width: int, most: int) -> list[str]:

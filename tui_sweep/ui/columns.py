@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from rich.cells import cell_len, set_cell_size
 
 from tui_sweep.core.plain import plain
+from tui_sweep.ui.look import CUT
 from tui_sweep.view.columns import Column as Values
 from tui_sweep.view.columns import number
 from tui_sweep.view.select import SortKey
-
-CUT = ".."
-"""Stands for the rest of a value; the one character for it is two cells wide in CJK terminals."""
 
 _WIDEST, _NARROW = 24, 12
 """Cells of a parameter, and where there is too little room for all columns."""

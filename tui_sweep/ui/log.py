@@ -343,7 +343,7 @@ class LogPane(Widget, can_focus=True, inherit_bindings=False):
             rows = self._said_instead(width)
         said = heading(self._title, self._view, self._scroll, self._read_up_to, self._search.note)
         style = self._paint.styles["heading"]
-        self._lines = [Line((said.text(width, ascii_only=self._ascii),), (style,)), *rows]
+        self._lines = [Line((said.text(width),), (style,)), *rows]
         changes = self._frame.changes(width, self._line)
         if changes:
             self.refresh(*[Region(first, y, past - first, 1) for y, first, past in changes])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from tui_sweep.ui.logscroll import Scroll
+from tui_sweep.ui.look import CUT
 from tui_sweep.view.log import LogView, Mode
 
 STREAMS_SHOWN: dict[Mode, str] = {"both": "out+err", "stdout": "out", "stderr": "err"}
@@ -26,7 +27,7 @@ class Heading:
     note: str = ""
     """What happened: a search that found nothing, a stream that was cut."""
 
-    def text(self, width: int, *, ascii_only: bool) -> str:
+    def text(self, width: int) -> str:
         """Exactly ``width`` cells. With less room the title is cut, then the count goes, then the
         streams, then the note; the state stays longest."""
         kept: tuple[tuple[str, ...], ...] = (
@@ -39,16 +40,16 @@ class Heading:
             others = [part for part in parts if part]
             room = width - sum(cell_len(part) + 4 for part in others) - 4
             if room >= min(cell_len(self.title), _LEAST_TITLE):
-                pieces = [_cut(self.title, room, "..." if ascii_only else "…"), *others]
+                pieces = [_cut(self.title, room), *others]
                 return set_cell_size(f"-- {' -- '.join(filter(None, pieces))} {'-' * width}", width)
         return set_cell_size(self.state or self.title, width)
 
 
-def _cut(text: str, width: int, ellipsis: str) -> str:
+def _cut(text: str, width: int) -> str:
     """The text in at most ``width`` cells."""
     if cell_len(text) <= width:
         return text
-    return set_cell_size(text, width - len(ellipsis)).rstrip() + ellipsis
+    return set_cell_size(text, width - len(CUT)).rstrip() + CUT
 
 
 def heading(title: str, view: LogView | None, scroll: Scroll, read_up_to: int | None, note: str) -> Heading:

@@ -15,6 +15,7 @@ from textual.strip import Strip
 
 from tui_sweep.core.slots import format_size
 from tui_sweep.ui.line import Line
+from tui_sweep.ui.look import CUT
 from tui_sweep.view.logline import LogLine
 from tui_sweep.view.search import Pattern
 
@@ -104,7 +105,7 @@ class LogPaint:
         return pieces[:-1], len(pieces[-1].plain.encode()) + line.left_out
 
     def _note(self, size: int, words: str) -> str:
-        return f"{'...' if self.ascii_only else '…'} {format_size(size)} {words}"
+        return f"{CUT} {format_size(size)} {words}"
 
     def _mark(self, line: LogLine) -> tuple[str, str]:
         """Time and mark of a line."""

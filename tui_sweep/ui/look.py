@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from tui_sweep.core.states import State
 
+CUT = ".."
+"""Stands for what is left out of a text; the one character for it is two cells wide in CJK terminals."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
