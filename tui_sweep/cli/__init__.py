@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -10,9 +11,10 @@ from pathlib import Path
 import click
 
 from tui_sweep import __version__
-from tui_sweep.cli.tell import tell_error
+from tui_sweep.cli.tell import tell_click, tell_error
 from tui_sweep.config import read_settings
-from tui_sweep.core.errors import SweepError
+from tui_sweep.core.errors import JournalError, SweepError
+from tui_sweep.core.plain import plain
 
 _COMMANDS = {
     "run": "run",
@@ -32,6 +34,9 @@ _COMMANDS = {
     "demo": "demo",
 }
 """Command → module; imported when it is asked for, so that each starts quickly."""
+
+_UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""What becomes of a write to a full disk, over a limit, or to a descriptor that is none."""
 
 _ALIASES = {"attach": "open"}
 
@@ -82,10 +87,12 @@ def main() -> None:
     """Run the command line and exit. No traceback ever reaches the user."""
     try:
         code = cli.main(prog_name="sweep-tui", standalone_mode=False)
+        if sys.stdout is not None:  # it was closed by whoever started us
+            sys.stdout.flush()
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
     except click.ClickException as error:
-        error.show()
+        tell_click(error)
         code = error.exit_code
     except click.Abort:
         code = 130
@@ -95,9 +102,10 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        # whoever read our output has enough; nothing more can be said to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _hush()  # whoever read our output has enough; nothing more can be said to it
         code = 0
+    except OSError as error:
+        code = _unwritten(error) if error.errno in _UNWRITTEN and error.filename is None else _crash()
     except Exception:
         code = _crash()
     sys.exit(code or 0)
@@ -105,12 +113,19 @@ def main() -> None:
 
 def _crash() -> int:
     """Keep the traceback in a file and name it."""
-    import tempfile
-    import traceback
+    from tui_sweep.view.crash import keep_traceback
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="sweep-tui-crash-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        traceback.print_exc(file=file)
-    click.echo(f"sweep-tui: internal error; running cases go on. The crash file is {file.name}", err=True)
+    click.echo(f"sweep-tui: internal error; running cases go on. {plain(keep_traceback())}", err=True)
     return SweepError.exit_code
+
+
+def _unwritten(error: OSError) -> int:
+    """Say that the output found no room. Whatever ran goes on, and its folder has what was not said."""
+    _hush()
+    click.echo(f"sweep-tui: the output cannot be written: {error.strerror}", err=True)
+    return JournalError.exit_code
+
+
+def _hush() -> None:
+    """Let what is still to be printed go nowhere: Python would complain of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,6 +26,14 @@ def tell_error(error: SweepError) -> None:
         click.echo(f"  {plain(error.hint)}", err=True)
 
 
+def tell_click(error: click.ClickException) -> None:
+    """What click found wrong with the words, told as our own errors are, without a page about usage."""
+    click.echo(f"sweep-tui: {plain(error.format_message())}", err=True)
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(f"  {context.command_path} -h tells what there is", err=True)
+
+
 def caret(text: str, span: tuple[int, int] | None) -> list[str]:
     """The text on one line and a line of ``^`` under ``span``, cut to what fits around it."""
     if span is None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +24,7 @@ from tui_sweep.core.plain import plain
 from tui_sweep.ui import chrome
 from tui_sweep.ui.board import BoardScreen
 from tui_sweep.ui.narrow import Shown, narrowed
+from tui_sweep.view.crash import keep_traceback
 from tui_sweep.view.follow import Follower, SweepDir
 
 if TYPE_CHECKING:
@@ -192,15 +191,12 @@ class SweepApp(App[int]):
         if self._crashed:
             return  # what follows from the first one explains nothing
         self._crashed = True
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="sweep-tui-crash-", suffix=".txt", delete=False, encoding="utf-8"
-        ) as file:
-            traceback.print_exc(file=file)
+        kept = keep_traceback()
         back = f"sweep-tui open {self._sweep.folder.id}" if self._sweep is not None else "sweep-tui"
         self._exit_renderables.append(
             Text(
                 "sweep-tui: internal error of the screen; the cases still run.\n"
-                f"Come back with: {back}\nThe crash file is {file.name}"
+                f"Come back with: {back}\n{plain(kept)}"
             )
         )
         self._close_messages_no_wait()
