@@ -53,3 +53,18 @@ def test_a_state_directory_without_any_room_is_exit_4_before_anything_starts(run
     assert len(done.stderr.splitlines()) <= 3
     assert "Traceback" not in done.stderr
     assert [path.name for path in place.rglob("*") if path.name not in ("filler", "sweeps")] == []
+
+
+@pytest.mark.privileged
+def test_a_sweep_that_ended_is_shown_on_a_disk_that_is_full_since(run_cli, small_disk):
+    place, _ = small_disk
+    state = {"SWEEP_TUI_STATE": str(place)}
+    assert run_cli("run", "--headless", "--exec", "echo kept", "sh", env=state).returncode == 0
+    with pytest.raises(OSError, match="No space left"):
+        (place / "filler").write_bytes(bytes(2 << 20))
+    assert "1 done" in run_cli("ls", env=state).stdout
+    assert "done" in run_cli("show", "@", env=state).stdout
+    assert run_cli("log", "@", "0", env=state).stdout == "kept\n"
+    refused = run_cli("retry", "@", "0", env=state)
+    assert refused.returncode == 4
+    assert len(refused.stderr.splitlines()) <= 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -159,6 +160,36 @@ def test_a_missing_journal_is_an_error_and_is_not_created(tmp_path):
     with pytest.raises(JournalError):
         Reader(tmp_path / "sweep.db")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def full():
+    """Makes files grow no more, as on a full disk; gives room again when it is called."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+
+def test_what_ended_is_read_where_no_file_can_grow(path, full):
+    reader = Reader(path)
+    assert reader.facts() == {"counts": {"waiting": 3}}
+    reader.close()
+    assert {file.name for file in path.parent.iterdir()} <= {path.name, "sweep.db-shm", "sweep.db-wal"}
+
+
+def test_a_reader_from_a_full_disk_sees_what_is_written_when_there_is_room(path, full):
+    reader = Reader(path)
+    before = reader.version()
+    assert reader.version() == before
+    full()
+    writer = sqlite3.connect(path)
+    with writer:
+        writer.execute("UPDATE facts SET value = '7'")
+    assert reader.version() != before
+    assert reader.fact("counts") == 7
+    writer.close()
+    reader.close()
 
 
 def test_the_file_system_of_a_path_is_known(tmp_path):

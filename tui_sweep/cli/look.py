@@ -50,12 +50,14 @@ def ls_command(settings: Settings, *, as_json: bool) -> None:
     from tui_sweep.view.follow import Follower
 
     found: list[dict[str, Any]] = []
+    unread = False
     for folder in StateDir(settings.state_dir).all():
         try:
             one = Follower(folder)
             found.append(one.summary())
             one.close()
         except (JournalError, KeyError) as error:
+            unread = True
             click.echo(f"sweep-tui: {plain(str(folder.path))}: not a sweep: {plain(str(error))}", err=True)
     found.sort(key=lambda line: float(line["started"]), reverse=True)
     for line in found:
@@ -68,7 +70,7 @@ def ls_command(settings: Settings, *, as_json: bool) -> None:
                 f"{line['id']}  {name:<16}  {line['engine']}  {clock(line['started'])}  {runner:<14}  "
                 f"{counts_text(line['counts'])}"
             )
-    if not found and not as_json:
+    if not found and not unread and not as_json:
         click.echo("no sweeps yet; start one with: sweep-tui run", err=True)
 
 

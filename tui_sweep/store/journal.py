@@ -254,20 +254,51 @@ class Reader:
     def __init__(self, path: Path) -> None:
         """Raises JournalError when there is no journal that can be read."""
         self._path = path
+        self._opened = 0
+        """How often: each connection counts the versions from one on."""
+        self._still: tuple[int, int] | None = None
+        """What the file was when it was opened as one that nobody writes; None: it was not."""
+        self._connection: sqlite3.Connection
         try:
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, isolation_level=None
-            )
-            self._connection.execute("SELECT 1 FROM facts LIMIT 1").fetchone()
+            self._open()
         except sqlite3.Error as error:
             raise JournalError(f"{path}: the journal cannot be read: {error}") from error
+
+    def _open(self) -> None:
+        """Connect. What readers and writer share is a file, for which a full or a read-only disk has no
+        room: there a journal that nobody writes is opened as a file that does not change, as long as it
+        does not. Raises sqlite3.Error."""
+        self._opened += 1
+        try:
+            self._connection, self._still = self._connected(""), None
+        except sqlite3.OperationalError:
+            still = self._alone()
+            if still is None:
+                raise
+            self._connection, self._still = self._connected("&immutable=1"), still
+
+    def _connected(self, options: str) -> sqlite3.Connection:
+        address = f"{self._path.absolute().as_uri()}?mode=ro{options}"
+        connection = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
+        connection.execute("SELECT 1 FROM facts LIMIT 1").fetchone()
+        return connection
+
+    def _alone(self) -> tuple[int, int] | None:
+        """Size and time of the file while it is all there is; None when a write-ahead log is beside it."""
+        try:
+            log = self._path.with_name(f"{self._path.name}-wal")
+            about = self._path.stat()
+            return None if log.exists() and log.stat().st_size else (about.st_size, about.st_mtime_ns)
+        except OSError:
+            return None
 
     def close(self) -> None:
         self._connection.close()
 
-    def version(self) -> int:
-        """A number that changes whenever somebody committed. Costs 2 µs."""
-        return int(self._read("PRAGMA data_version")[0][0])
+    def version(self) -> tuple[int, int]:
+        """What changes whenever somebody committed. Costs 2 µs."""
+        number = int(self._read("PRAGMA data_version")[0][0])
+        return self._opened, number
 
     def facts(self) -> dict[str, Any]:
         """What holds for the sweep as a whole."""
@@ -308,6 +339,9 @@ class Reader:
 
     def _read(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         try:
+            if self._still is not None and self._still != self._alone():
+                self._connection.close()
+                self._open()
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: the journal cannot be read: {error}") from error

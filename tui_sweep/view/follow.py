@@ -39,7 +39,7 @@ class Follower:
         """Raises JournalError when the folder holds no sweep that can be read."""
         self.folder = folder
         self._reader = Reader(folder.database)
-        self._version: int | None = None
+        self._version: tuple[int, int] | None = None
         self.facts: dict[str, Any] = {}
         self._table: CaseTable | None = None
         self._room: Future[CaseTable] | None = None
