@@ -153,6 +153,13 @@ def test_equal_cases_are_merged_to_the_first(run_cli):
     assert done.stdout == "2\n"
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--limit", "1"]])
+def test_how_many_were_merged_is_told_beside_the_cases(run_cli, form):
+    done = run_cli("plan", *form, "-e", "X=$X", "--env-range", "X=case:a,b,a,a", "-c", "pass", "python")
+    assert "equal" not in done.stdout
+    assert done.stderr == "sweep-tui: 2 of 4 cases are equal to an earlier one and were merged\n"
+
+
 def test_the_options_of_the_reference_are_understood(run_cli):
     done = run_cli(
         "plan", "--count", "--rm", "--no-reuse", "-q", "-s", "--tag", "t", "-d", "dom", "-g", "grp",

@@ -204,6 +204,14 @@ def asked(options: Mapping[str, Any], settings: Settings) -> Asked:
     return Asked(sweep, plan, sources)
 
 
+def merged(plan: Plan) -> list[str]:
+    """The notice of equal cases, if there are some."""
+    if not plan.merged:
+        return []
+    total = counted(plan.count + plan.merged)
+    return [f"{counted(plan.merged)} of {total} cases are equal to an earlier one and were merged"]
+
+
 def check_size(plan: Plan) -> None:
     """Raise UsageError for a sweep that is too large to run."""
     if plan.count > LARGEST_SWEEP:

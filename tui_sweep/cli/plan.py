@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from tui_sweep.cli.kinds import Count
-from tui_sweep.cli.options import asked, sweep_options
+from tui_sweep.cli.options import asked, merged, sweep_options
+from tui_sweep.cli.tell import tell_notices
 from tui_sweep.config import Settings
 from tui_sweep.core.plain import plain
 from tui_sweep.core.plan import Case, Plan
@@ -55,8 +56,8 @@ def plan_command(
             case = plan[index]
             click.echo(_json(case) if as_json else _line(case, plan))
     if not as_json and sys.stdout.isatty():
-        merged = f", {counted(plan.merged)} equal ones merged" if plan.merged else ""
-        click.echo(f"{counted(plan.count)} case{'s' if plan.count != 1 else ''}{merged}")
+        click.echo(f"{counted(plan.count)} case{'s' if plan.count != 1 else ''}")
+    tell_notices(merged(plan))
 
 
 def _json(case: Case) -> str:

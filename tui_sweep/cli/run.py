@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tui_sweep.cli.options import Asked, asked, check_size, sweep_options
+from tui_sweep.cli.options import Asked, asked, check_size, merged, sweep_options
 from tui_sweep.cli.tell import tell_notices
 from tui_sweep.config import Settings
 from tui_sweep.core.errors import SweepError, UsageError
@@ -78,9 +78,7 @@ def create_sweep(
 
     prepared = engines.load(wanted.sweep.engine).prepare(wanted.sweep, environ=os.environ, cwd=Path.cwd())
     notices = list(prepared.notices)
-    if merged := wanted.plan.merged:
-        total = wanted.plan.count + merged
-        notices.append(f"{merged:,} of {total:,} cases are equal to an earlier one and were merged")
+    notices += merged(wanted.plan)
     if stats:
         notices.append("--stats: waited and ran times of each case are in sweep-tui show and export")
     tell(notices)
