@@ -317,7 +317,7 @@ def test_a_sweep_of_far_too_many_is_refused_whatever_is_said(run_cli):
         (["-r", "cpu=100000", "--exec", "true", "sh"], "100000"),
         (["-r", "mem=100000t", "--exec", "true", "sh"], "mem"),
         (["-r", "cuda.shares=1", "--exec", "true", "sh"], "cuda.shares"),
-        (["-v", "data:/data", "--exec", "true", "sh"], "mount"),
+        (["-v", "data:/data", "--exec", "true", "sh"], "--mount is"),
         (["--cluster-size", "2", "--exec", "true", "sh"], "cluster"),
         (["--engine", "nowhere", "--exec", "true", "sh"], "nowhere"),
     ],
@@ -335,7 +335,8 @@ def test_a_missing_runtime_says_what_where_and_what_to_do(run_cli, tmp_path):
         (tmp_path / "bin" / name).symlink_to(f"/bin/{name}")
     done = run_cli("run", "--headless", "-c", "1", "node", env={"PATH": str(tmp_path / "bin")})
     assert done.returncode == 2
-    assert "node" in done.stderr
+    told = f"sweep-tui: node or nodejs is not installed: no such program on PATH={tmp_path / 'bin'}"
+    assert done.stderr.splitlines()[0] == told
 
 
 def test_options_without_meaning_here_are_named_in_one_notice(run_cli):

@@ -187,7 +187,6 @@ def test_a_path_needs_no_notice() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"mount": ["a"]},
         {"mounts": ("a",)},
         {"cluster_size": 2},
         {"cluster-size": "3"},
@@ -207,7 +206,7 @@ def test_options_without_meaning_are_named_in_one_notice() -> None:
         "priority": 5,
         "preopen": (),
         "cluster_size": 1,
-        "mount": [],
+        "mounts": [],
     }
     *_, last = prepare(sweep(options=options)).notices
     assert last == "without meaning on local and left out: --tag, --group, --priority"

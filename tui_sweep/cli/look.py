@@ -119,7 +119,8 @@ def _heading(summary: dict[str, Any]) -> str:
     name = f" {summary['name']}" if summary["name"] else ""
     ended = f", ended {clock(summary['ended'])}" if summary["ended"] else ""
     return plain(
-        f"{summary['id']}{name}: {summary['cases']:,} cases on {summary['engine']}, "
+        f"{summary['id']}{name}: {summary['cases']:,} case{'s' if summary['cases'] != 1 else ''} "
+        f"on {summary['engine']}, "
         f"started {clock(summary['started'])}{ended}, {runner}; {counts_text(summary['counts'])}"
     )
 

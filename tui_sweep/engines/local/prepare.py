@@ -18,11 +18,10 @@ from tui_sweep.engines.local.runtimes import Chosen, choose
 from tui_sweep.engines.local.surroundings import kept
 
 _ALTERING = {
-    "mount": "mounts change what the program sees",
-    "mounts": "mounts change what the program sees",
-    "volume": "mounts change what the program sees",
-    "bootstrap_script": "a bootstrap script changes what the program finds",
+    "mounts": ("--mount", "a mount changes what the program sees"),
+    "bootstrap_script": ("--bootstrap-script", "a bootstrap script changes what the program finds"),
 }
+"""What cannot be done here: how it is written, and why."""
 _LARGEST = 128 * 1024
 """Bytes of one argument on Linux, its final zero included."""
 
@@ -64,8 +63,9 @@ def _options(options: Mapping[str, Any]) -> list[str]:
                 )
             continue
         if name in _ALTERING:
+            written, why = _ALTERING[name]
             raise UsageError(
-                f"--{name.replace('_', '-')} is not possible on local: {_ALTERING[name]}",
+                f"{written} is not possible on local: {why}",
                 hint="leave it out, or use --engine backendai",
             )
         left_out.append("--" + name.replace("_", "-"))

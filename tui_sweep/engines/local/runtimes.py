@@ -96,7 +96,7 @@ def _by_path(image: str, environ: Mapping[str, str], cwd: Path) -> Chosen:
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
         what = "is no program that can be executed" if os.path.exists(path) else "does not exist"
         raise UsageError(
-            f"{image}: {path} {what}",
+            f"{path} {what}",
             text=image,
             span=(0, len(image)),
             hint="IMAGE as a path names an interpreter",
@@ -114,7 +114,7 @@ def _found(programs: tuple[str, ...], image: str, environ: Mapping[str, str], cw
             if found is not None:
                 return os.path.abspath(found)
     raise UsageError(
-        f"{image}: {' or '.join(programs)} is not installed: no such program on PATH={path}",
+        f"{' or '.join(programs)} is not installed: no such program on PATH={path}",
         text=image,
         span=(0, len(image)),
         hint="install it, or name an interpreter by its path",
