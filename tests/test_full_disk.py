@@ -67,4 +67,21 @@ def test_a_sweep_that_ended_is_shown_on_a_disk_that_is_full_since(run_cli, small
     assert run_cli("log", "@", "0", env=state).stdout == "kept\n"
     refused = run_cli("retry", "@", "0", env=state)
     assert refused.returncode == 4
-    assert len(refused.stderr.splitlines()) <= 2
+    assert refused.stderr.endswith("nothing can be asked of the runner: No space left on device\n")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.privileged
+def test_a_sweep_on_a_read_only_disk_is_shown_and_left_as_it_is(run_cli, small_disk):
+    place, _ = small_disk
+    state = {"SWEEP_TUI_STATE": str(place)}
+    assert run_cli("run", "--headless", "--exec", "echo kept", "sh", env=state).returncode == 0
+    assert _mount("remount,ro", place).returncode == 0
+    assert "1 done" in run_cli("ls", env=state).stdout
+    assert run_cli("wait", "@", env=state).returncode == 0
+    assert run_cli("log", "@", "0", env=state).stdout == "kept\n"
+    for words in (["retry", "@", "0"], ["rm", "--yes", "@"]):
+        refused = run_cli(*words, env=state)
+        assert refused.returncode == 4, refused.stderr
+        assert "Read-only file system" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1

@@ -2,6 +2,9 @@
 
 import os
 
+import pytest
+
+from tui_sweep.core.errors import JournalError
 from tui_sweep.store import commands
 
 
@@ -35,3 +38,8 @@ def test_removing_twice_is_fine(tmp_path):
     commands.remove(tmp_path, name)
     commands.remove(tmp_path, name)
     assert commands.waiting(tmp_path) == []
+
+
+def test_a_folder_that_takes_no_command_says_so(tmp_path):
+    with pytest.raises(JournalError, match="nothing can be asked of the runner"):
+        commands.drop(tmp_path / "missing", "hold")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tui_sweep.core.errors import SweepError
+from tui_sweep.core.errors import JournalError, SweepError
 from tui_sweep.store.layout import SweepDir
 
 PATIENCE = 120.0
@@ -45,6 +45,10 @@ def start(folder: SweepDir) -> int:
                 start_new_session=True,
                 pass_fds=[writing],
             )
+    except OSError as error:
+        os.close(reading)
+        message = f"{folder.path}: no runner can be started: {error.strerror}"
+        raise RunnerError(message, JournalError.exit_code) from error
     finally:
         os.close(writing)
     with open(reading, "rb") as pipe:

@@ -12,9 +12,12 @@ import json
 import logging
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tui_sweep.core.errors import JournalError
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +38,22 @@ class Command:
 
 
 def drop(folder: Path, verb: str, **arguments: Any) -> str:
-    """Ask the runner for something; the command's name, under which the answer will be found."""
+    """Ask the runner for something; the command's name, under which the answer will be found.
+
+    Raises JournalError when there is no room for it.
+    """
     import secrets  # 5 ms, and a board is seen before it asks for anything
 
     name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(3)}.json"
     text = json.dumps({"verb": verb, "at": time.time(), "by": os.getpid(), **arguments})
     aside = folder / f".{name}"
-    aside.write_text(text, encoding="utf-8")
-    aside.rename(folder / name)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.rename(folder / name)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise JournalError(f"{folder}: nothing can be asked of the runner: {error.strerror}") from error
     return name
 
 

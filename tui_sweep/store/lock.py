@@ -13,6 +13,8 @@ import struct
 import sys
 from pathlib import Path
 
+from tui_sweep.core.errors import JournalError
+
 # struct flock: Linux has (type, whence, start, len, pid), macOS (start, len, pid, type, whence).
 _LINUX = sys.platform.startswith("linux")
 _FLOCK = "hhqqi4x" if _LINUX else "qqihh"
@@ -25,11 +27,16 @@ def _request(kind: int) -> bytes:
 
 
 def holder(path: Path) -> int | None:
-    """The pid of the process that holds the lock, or None. 0: one on another machine."""
+    """The pid of the process that holds the lock, or None. 0: one on another machine.
+
+    Raises JournalError when the file cannot be read.
+    """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # asking needs no more, even for a write lock
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _request(fcntl.F_WRLCK))
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui_sweep.core.errors import JournalError
 from tui_sweep.core.states import State
 from tui_sweep.store import commands
 from tui_sweep.view.follow import Follower
@@ -32,6 +33,6 @@ class Interest:
             return
         try:
             commands.drop(follower.folder.commands, "watch", cases=cases)
-        except OSError:
+        except JournalError:
             return  # a folder of somebody else's, or a full disk: the output comes later
         self._said, self._at = cases, now
