@@ -365,6 +365,18 @@ def test_the_folder_is_private_and_laid_out_as_documented(sweep):
         assert file.read() == "0\n"
 
 
+def test_a_line_without_a_screen_shows_no_secret_and_no_more_of_an_output_than_is_read(run_cli):
+    done = run_cli(
+        "run", "--headless", "-e", "API_KEY=$V", "--range", "V=case:hush", "--exec",
+        "head -c 100000 /dev/zero | tr '\\0' x", "sh",
+    )  # fmt: skip
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("[1/1]")]
+    assert "V=****" in line
+    assert "hush" not in done.stdout + done.stderr
+    assert line.endswith("xxx")
+    assert len(line) < 500
+
+
 def test_without_json_each_ended_case_is_a_line_and_failures_show_their_last_lines(run_cli):
     done = run_cli(
         "run", "-e", "X=$X", "--range", "X=range:2",

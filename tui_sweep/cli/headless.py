@@ -24,13 +24,14 @@ from tui_sweep.run.runner import Runner, open_runner
 from tui_sweep.store.layout import SweepDir
 from tui_sweep.store.output import tail
 from tui_sweep.store.sweeps import Record, load
+from tui_sweep.view.mask import Mask
 
 _TAIL = 2048
 """Bytes of an output that are looked at for its last line."""
 _FAILURE_LINES = 5
 """Lines of a failed case's stderr that are shown."""
 _LONGEST = 400
-"""Characters of such a line."""
+"""Characters of a line of output."""
 
 
 class Teller(Protocol):
@@ -157,6 +158,7 @@ class Lines:
 
         self._folder, self._record, self._quiet = folder, record, quiet
         self._plan = Plan(record.sweep)
+        self._mask = Mask(record.sweep)
         self._ended = 0
         self._began = time.time()
 
@@ -187,11 +189,12 @@ class Lines:
         row = table.row(index)
         state = State(row.state)
         took = f"{row.ended - row.started:.1f}s" if row.started and row.ended else "-"
-        variables = plain(" ".join(f"{k}={v}" for k, v in self._plan[index].variables.items()))
+        shown = self._mask.masked(self._plan[index].variables)
+        variables = plain(" ".join(f"{name}={value}" for name, value in shown.items()))
         reason = f"  {plain(row.reason)}" if row.reason else ""
         said = ""
         if row.output_bytes:
-            said = last_line(tail(self._folder.attempt(index, row.attempt) / "stdout", _TAIL))
+            said = last_line(tail(self._folder.attempt(index, row.attempt) / "stdout", _TAIL))[:_LONGEST]
         width = len(f"{len(table):,}")
         return (
             f"[{self._ended:>{width},}/{len(table):,}] #{index} {state.word:<9} {took:>7}  {variables}"
