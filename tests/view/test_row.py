@@ -3,7 +3,7 @@
 import pytest
 
 from tests.folders import EPOCH, make_folder
-from tui_sweep.core.states import State
+from tui_sweep.core.states import Event, State
 from tui_sweep.view import row as rows_module
 from tui_sweep.view.follow import Follower
 from tui_sweep.view.row import Rows, elapsed
@@ -164,3 +164,12 @@ def test_values_are_plain_and_bounded(tmp_path):
     values = [Rows(follower).row(case, EPOCH).values[0] for case in range(3)]
     assert values[:2] == ["\\x1b[31mred", "[/oops]"]
     assert len(values[2]) == rows_module.LONGEST
+
+
+def test_a_case_that_the_engine_took_back_is_marked(follower):
+    case = WORDS.index("running")
+    reason = "sent back to waiting by the server (preempted)"
+    follower.table.move(case, Event.ACCEPTED, EPOCH + 50, reason=reason)
+    one = row(follower, "running")
+    assert (one.state, one.sent_back, one.text) == (State.PENDING, True, reason)
+    assert not row(follower, "pending").sent_back

@@ -19,6 +19,10 @@ def session_name(sweep_id: str, name: str | None, index: int, attempt: int) -> s
     return f"{prefix}-{index}" if attempt == 0 else f"{prefix}-{index}.{attempt}"
 
 
+SENT_BACK = "sent back to waiting"
+"""What the reason of a pending session begins with that the engine had started before."""
+
+
 class Sink(Protocol):
     """Where one attempt's output goes."""
 

@@ -42,6 +42,12 @@ LOOKS: dict[State, Look] = {
 }
 
 
-def glyph(state: State, *, ascii_only: bool) -> str:
+SENT_BACK = Look("↻", "@", "pend", LOOKS[State.PENDING].style)
+"""A pending case that the engine had started before."""
+
+
+def glyph(state: State, *, ascii_only: bool, sent_back: bool = False) -> str:
     """The one cell that stands for a state."""
+    if sent_back:
+        return SENT_BACK.ascii if ascii_only else SENT_BACK.glyph
     return LOOKS[state].ascii if ascii_only else LOOKS[state].glyph

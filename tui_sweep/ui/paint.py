@@ -34,7 +34,7 @@ class Paint:
         texts: dict[SortKey, str] = {
             "mark": "*" if marked else ">" if cursor else "",
             "index": str(row.index),
-            "state": f"{glyph(row.state, ascii_only=self.ascii_only)} {look.word}",
+            "state": f"{glyph(row.state, ascii_only=self.ascii_only, sent_back=row.sent_back)} {look.word}",
             "waited": row.wait,
             "ran": row.run,
             "exit": "" if row.exit_code is None else str(row.exit_code),

@@ -83,7 +83,10 @@ def _engine(follower: Follower) -> str:
     place = follower.record.place
     interpreter = place.get("interpreter")
     engine: str = follower.facts["sweep"]["engine"]
-    return f"{engine}: {interpreter}" if interpreter else engine
+    server = (follower.facts.get("engine") or {}).get("server")
+    if interpreter or not server:
+        return f"{engine}: {interpreter}" if interpreter else engine
+    return str(server)
 
 
 class Summary(Widget):

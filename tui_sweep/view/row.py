@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tui_sweep.core.cases import CaseRow, CaseTable
 from tui_sweep.core.plain import last_line, plain
+from tui_sweep.core.session import SENT_BACK
 from tui_sweep.core.states import FINAL, State
 from tui_sweep.store.output import tail
 from tui_sweep.view import durations
@@ -39,6 +40,8 @@ class Row:
     ran: float | None
     """Seconds since its start, or from it to its end; None before its start."""
     exit_code: int | None
+    sent_back: bool
+    """It waits once more: the engine had started it, and took it back."""
     text: str
     """Why it waits, why it ended, and the last line it wrote."""
 
@@ -85,6 +88,7 @@ class Rows:
             durations.waited(known, now),
             durations.ran(known, now),
             known.exit_code,
+            known.state == State.PENDING and (known.reason or "").startswith(SENT_BACK),
             self._text(known),
         )
 

@@ -290,3 +290,29 @@ def test_a_manager_that_is_restarted_in_the_middle_costs_no_case(bench, manager)
 
     assert asyncio.run(main()).exit_code == 0
     assert bench.spec().sink.stdout.read_bytes() == b"through\n"
+
+
+@pytest.mark.parametrize("kind", ["batch", "interactive"])
+def test_a_session_that_is_sent_back_says_so_and_runs_once_more(bench, manager, kind):
+    bench.ask(type=kind)
+
+    async def main():
+        async with bench.engine() as engine:
+            text = "echo begun; [ ! -e $GATE ] || exit 0; sleep 1000"
+            spec = bench.spec(text, env={"GATE": str(bench.root / "gate")})
+            await start(engine, spec)
+            engine.watch([spec.name])
+            await until(lambda: spec.sink.stdout.exists() and spec.sink.stdout.read_bytes())
+            (bench.root / "gate").touch()
+            manager.do(lambda m: m.scheduler.delays.update(PENDING=2.0))
+            manager.do(lambda m: m.reschedule(spec.name))
+            return await follow(engine, spec), spec.sink.stdout.read_text()
+
+    reports, printed = asyncio.run(main())
+    told = [(one.event, one.reason) for one in reports if one.event is not None]
+    back = [reason for event, reason in told[2:] if event is Event.ACCEPTED]
+    assert back
+    assert back[0].startswith("sent back to waiting by the server")
+    assert told[-1] == (Event.SUCCEEDED, None)
+    again = "[sweep-tui: the session was started anew by the server; its output begins again here]\n"
+    assert printed == f"begun\n{again}begun\n"

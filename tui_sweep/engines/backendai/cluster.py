@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,7 +66,9 @@ class BackendaiEngine:
         """Of new sessions."""
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._freed = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._attending: dict[str, asyncio.Task[None]] = {}
+        """Who starts and hears an interactive session, by name."""
         self._is_open = False
 
     async def open(self) -> None:
@@ -292,10 +294,16 @@ class BackendaiEngine:
         return [f"interactive sessions{why}; {cost}"]
 
     def _started(self, session: Session) -> None:
-        """A session runs."""
+        """A session runs, perhaps once more, in another container."""
         self._logs.follow(session)
         if session.kind == "interactive":
-            self._go(self._attend(session))
+            self._leave(session)
+            self._attending[session.name] = self._go(self._attend(session))
+
+    def _leave(self, session: Session) -> None:
+        """Its container is gone, or is about to be."""
+        if (task := self._attending.pop(session.name, None)) is not None:
+            task.cancel()
 
     async def _attend(self, session: Session) -> None:
         """What a batch session does by itself: run the command, and end with it."""
@@ -363,6 +371,8 @@ class BackendaiEngine:
 
     def _moved(self, session: Session) -> None:
         """Something about a session changed."""
+        if session.ended or event(session.status) is Event.ACCEPTED:
+            self._leave(session)
         if session.ended:
             self._ended[session.name] = session
             while len(self._ended) > _KEPT_ENDS:
@@ -376,12 +386,13 @@ class BackendaiEngine:
         if self._backlog.remove(name, asyncio.get_running_loop().time(), started=started):
             self._freed.set()
 
-    def _go(self, work: Any) -> None:
+    def _go(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._gone)
+        return task
 
-    def _gone(self, task: asyncio.Task[Any]) -> None:
+    def _gone(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("our own fault: what watches the cluster has stopped", exc_info=error)

@@ -45,6 +45,8 @@ class Received:
     """Bytes of both streams that the server has no more, in all fetches so far."""
     began: bool
     """Whether anything of the wrapper was ever seen. If not, it could not start in this image."""
+    has_begun: bool
+    """Whether this log has anything of it: that of a container which the server started anew may not yet."""
     noise: str
     """While nothing was: the last lines of the log, raw. Whoever shows them makes them plain."""
 
@@ -111,9 +113,11 @@ class Receiver:
         for file in self._files.values():
             self._reset(file)
         before = self._written()
+        has_begun = False
         self.log_bytes = len(text)
         try:
             for frame in frames(_one_start(text)):
+                has_begun = True
                 self._take(frame)
             if self._ended is not None:
                 for file in self._files.values():
@@ -123,7 +127,9 @@ class Receiver:
             for file in self._files.values():
                 self._write(file)
         noise = "" if self._began else _tail(text)
-        received = Received(self._ended, self._written() - before, self.missing, self._began, noise)
+        received = Received(
+            self._ended, self._written() - before, self.missing, self._began, has_begun, noise
+        )
         self.final = received if self._ended is not None else None
         return received
 
@@ -143,7 +149,7 @@ class Receiver:
             for file in self._files.values():
                 self._write(file)
         if self._ended is not None:
-            self.final = Received(self._ended, 0, self.missing, self._began, "")
+            self.final = Received(self._ended, 0, self.missing, self._began, has_begun=True, noise="")
         return True
 
     # inside

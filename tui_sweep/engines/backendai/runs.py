@@ -85,7 +85,7 @@ class Runs:
                 log.info("log not fetched: session=%s error=%s", session.name, error)
             else:
                 if received is not None:
-                    return received.began
+                    return received.has_begun
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
         return True

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from tui_sweep.core.errors import EngineError
-from tui_sweep.core.session import Report
+from tui_sweep.core.session import SENT_BACK, Report
 from tui_sweep.core.states import Event
 from tui_sweep.engines.backendai import listing, queue
 from tui_sweep.engines.backendai.api import Api
@@ -254,8 +254,8 @@ class Watch:
         if moved is Event.ACCEPTED and not session.since:
             session.since = item.created or time.time()
         if item.status in BACK or (session.ran and moved is Event.ACCEPTED):
-            session.back = f"sent back to waiting by the server ({cause(item.info) or item.status.lower()})"
-            session.since, session.ran = time.time(), False
+            session.back = f"{SENT_BACK} by the server ({cause(item.info) or item.status.lower()})"
+            session.since, session.ran, session.begun = time.time(), False, False
         session.status, session.info = item.status, item.info
         if moved is Event.STARTED and not session.ran:
             session.ran, session.back = True, None

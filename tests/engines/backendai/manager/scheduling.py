@@ -407,6 +407,9 @@ class Scheduler:
         """Back to PENDING, as a preempted or rescheduled session of 26.x goes; what ran is killed."""
         container = session.container
         session.container = None
+        if session.runs is not None:
+            session.runs.close()
+            session.runs = None
         if container is not None:
             container.close()
         session.container_id = None
