@@ -32,6 +32,6 @@ USER = Account("AKIANABBDUSEREXAMPLE", "C8qnIo29EZvXkPK_MXcuAakYTy4NYrxwmCEyNPlf
 USER2 = Account("AKIANATWOUSEREXAMPLE", "P7oxTDdzHbEpUSs5v7r7EWj9yKstp8VpZ7SEyA-g")
 """One concurrent session and, where the release has such a limit, two pending ones."""
 MONITOR = Account("AKIANAMONITOREXAMPLE", "7tuEwF1J7FfK41vOM4uSSyWCUWjPBolpVwvgkSBu")
-"""Twenty requests in fifteen minutes."""
+"""An ordinary user here; twenty requests in fifteen minutes."""
 INACTIVE = Account("AKIABAIINACTIVEKEY01", "throwawayInactive00000000000000000000000")
 """A key of ``USER`` that has been switched off."""

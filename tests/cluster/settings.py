@@ -131,7 +131,8 @@ def rows(release: Release) -> dict[str, list[dict[str, Any]]]:
 def changes(release: Release) -> str:
     """SQL that changes example rows: the containers' network, the local registry, the users' limits.
 
-    The limits are those of a user's default key, whichever of the keys signs.
+    The limits are those of a user's default key, whichever of the keys signs. A monitor of 26.9.6 may not list
+    sessions, its own neither, so ours is an ordinary user.
     """
     return f"""
         UPDATE scaling_groups SET use_host_network = {str(release.host_network).lower()};
@@ -139,6 +140,7 @@ def changes(release: Release) -> str:
             WHERE NOT 'local' = ANY(allowed_docker_registries);
         UPDATE keypair_resource_policies SET max_concurrent_sessions = 30 WHERE name = 'default';
         UPDATE keypairs SET resource_policy = 'one-at-a-time' WHERE access_key = '{USER2.access_key}';
+        UPDATE users SET role = 'user' WHERE email = 'monitor@lablup.com';
         UPDATE keypairs SET rate_limit = 20 WHERE access_key = '{MONITOR.access_key}';
     """
 

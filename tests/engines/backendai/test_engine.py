@@ -203,6 +203,19 @@ async def asked_again_and_again(engine, spec):
         reading.cancel()
 
 
+def test_a_role_that_may_list_no_sessions_is_refused_before_anything_is_created(bench, manager):
+    said = b'{"data": {"compute_session_list": null}, "errors": [{"message": "Missing or invalid API parameters. (Unknown client role)"}]}'
+    manager.do(
+        lambda m: m.faults.answer("POST /admin/gql", 200, said, content_type="application/json", times=None)
+    )
+
+    async def main():
+        with pytest.raises(EngineDenied, match="ordinary user"):
+            await bench.engine().__aenter__()
+
+    asyncio.run(main())
+
+
 def test_a_waiting_session_is_told_why(bench, manager):
     async def main():
         async with bench.engine() as engine:

@@ -94,6 +94,8 @@ class BackendaiEngine:
                 self._client, project=group, resource_group=resource_group, prefix=self._prefix
             )
             await self._outlook.open()
+            # no session has this name; who may not ask for any is told now, and not later by silence
+            await listing.named(self._client, [self._prefix])
         except BaseException:
             await self._client.close()
             raise

@@ -150,6 +150,11 @@ def graphql_verdict(errors: list[Any], about: About) -> EngineError:
     problem = Problem(200, kind="graphql-error", msg=short(first.get("message", "")), error_code=code)
     if code.rpartition("_")[2] in ("internal-error", "unavailable", "timeout"):
         return Unanswered(f"{about.host} failed to answer: {problem.words}", problem)
+    if "unknown client role" in problem.msg.lower():
+        return Refused(
+            f"{about.host} tells an account of this role nothing of its sessions: use an ordinary user's key",
+            problem,
+        )
     return Refused(f"{about.host} refuses the question: {problem.words}", problem)
 
 
