@@ -237,6 +237,23 @@ def test_a_waiting_session_is_told_why(bench, manager):
     )
 
 
+def test_room_that_somebody_else_holds_is_no_room_that_was_never_there(bench, manager, tmp_path, monkeypatch):
+    other = bench_at(manager, tmp_path / "other", monkeypatch, key=USER2)
+    other.ask(slots=Slots({"cpu": 2, "mem": 256 << 20}))
+
+    async def main():
+        async with other.engine() as theirs:
+            blocking = other.spec("sleep 1000")
+            await start(theirs, blocking)
+            await until(lambda: manager.do(lambda m: m.session(blocking.name).status) == "RUNNING")
+            facts = await backendai.survey(environ=bench.environ)
+            await theirs.cancel(blocking.name, grace=0)
+            await follow(theirs, blocking)
+            return facts
+
+    assert asyncio.run(main()).capacity["cpu"] == {"total": "2", "used": "2"}
+
+
 def test_a_container_killed_from_outside_is_lost_and_says_so(bench, manager):
     async def main():
         async with bench.engine() as engine:

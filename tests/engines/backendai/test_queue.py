@@ -1,12 +1,13 @@
 """Why a session waits: one sentence from the figures of quota, group and resource group."""
 
 import asyncio
+import json
 from decimal import Decimal
 
 import pytest
 
 from tui_sweep.core.slots import Slots
-from tui_sweep.engines.backendai.queue import Limits, Shares, capacity, read_shares, said, why
+from tui_sweep.engines.backendai.queue import Limits, Shares, capacity, read_shares, read_totals, said, why
 
 CPU2 = Slots({"cpu": 2})
 MANY = {"cpu": Decimal(100), "mem": Decimal(1 << 40)}
@@ -87,10 +88,45 @@ def test_amounts_of_all_versions_are_read_and_odd_ones_left_out(words):
         "group_remaining": {"cpu": "x", "mem": None},
         "scaling_groups": {"default": {words[0]: {"cpu": "2"}, words[1]: {"cpu": "6"}}, "odd": 7},
     }
-    shares = asyncio.run(read_shares(Presets(answer), "team", None))
+    shares = asyncio.run(read_shares(Presets(answer), "team", None, {}))
     assert shares.mine == {"cpu": 2, "mem": 268435456}
     assert (shares.mine_left, shares.group_left) == ({}, {})
     assert capacity(shares, "default") == {"cpu": {"total": "8", "used": "2"}}
+
+
+class Nodes(Presets):
+    def __init__(self, answer, *nodes):
+        super().__init__(answer)
+        self.nodes = nodes
+
+    async def graphql(self, query, variables):
+        offset, limit = variables["offset"], variables["limit"]
+        items = list(self.nodes[offset : offset + limit])
+        return {"agent_summary_list": {"total_count": len(self.nodes), "items": items}}
+
+
+def node(cpu, group="default", status="ALIVE", *, schedulable=True):
+    slots = json.dumps({"cpu": cpu})
+    return {"status": status, "schedulable": schedulable, "scaling_group": group, "available_slots": slots}
+
+
+def test_what_others_hold_is_told_by_the_nodes_for_a_group_tells_our_own_part_alone():
+    answer = {"scaling_groups": {"default": {"using": {"cpu": "2"}, "remaining": {"cpu": "0"}}}}
+    site = Nodes(answer, *[node("4")] * 150, node("8", group="other"), node("8", status="LOST"))
+
+    async def main():
+        return await read_shares(site, "team", None, await read_totals(site))
+
+    shares = asyncio.run(main())
+    assert shares.are_whole
+    assert capacity(shares, "default") == {"cpu": {"total": "600", "used": "600"}}
+
+
+def test_where_nodes_are_hidden_a_full_group_is_not_called_too_small():
+    answer = {"scaling_groups": {"default": {"using": {"cpu": "0"}, "remaining": {"cpu": "0"}}}}
+    shares = asyncio.run(read_shares(Presets(answer), "team", None, {}))
+    assert not shares.are_whole
+    assert told(shares, running=0) == "short of cpu: asks 2, 0 free in default; none of it is yours"
 
 
 def test_servers_that_say_why_are_believed():

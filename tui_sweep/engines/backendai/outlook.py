@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from tui_sweep.core.errors import EngineError
+from tui_sweep.core.errors import EngineDenied, EngineError
 from tui_sweep.core.plain import plain
 from tui_sweep.core.slots import Slots
 from tui_sweep.engines.backendai import listing, queue
 from tui_sweep.engines.backendai.api import Api
-from tui_sweep.engines.backendai.queue import Limits, Shares
+from tui_sweep.engines.backendai.queue import Limits, Shares, Totals
 from tui_sweep.engines.backendai.session import Session
 from tui_sweep.engines.base import Facts
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _FRESH, _IDLE_FRESH = 5.0, 60.0
 """Seconds for which what was read holds, while sessions of ours wait and while none does."""
+_COUNT_NODES = 60.0
+"""Seconds between two counts of what the nodes have in all."""
 _TOLD = 100
 """Waiting sessions that are told of; nobody reads more."""
 
@@ -37,6 +40,8 @@ class Outlook:
         self._scope = ""
         self.limits = Limits()
         self._shares: Shares | None = None
+        self._totals: Totals = {}
+        self._totals_due = 0.0
         self._places: dict[str, int] = {}
         self._due = 0.0
         self._reading: asyncio.Task[None] | None = None
@@ -44,7 +49,7 @@ class Outlook:
     async def open(self) -> None:
         """Read it for the first time. Raises EngineError: a group that is not ours shows here."""
         self.limits = await queue.read_limits(self._client)
-        self._shares = await queue.read_shares(self._client, self._project, self._group)
+        await self._read_shares()
         self._due = time.monotonic() + _FRESH
         if self._prefix and self._client.dialect.queue_position:
             self._scope = await listing.own_scope(self._client)
@@ -110,9 +115,20 @@ class Outlook:
         self._due = now + (_FRESH if busy else _IDLE_FRESH)
         self._reading = asyncio.get_running_loop().create_task(self._read(busy))
 
+    async def _read_shares(self) -> None:
+        now = time.monotonic()
+        if now >= self._totals_due:
+            self._totals_due = now + _COUNT_NODES
+            try:
+                self._totals = await queue.read_totals(self._client)
+            except EngineDenied as error:
+                log.info("nodes are not told: error=%s", error)
+                self._totals_due = math.inf
+        self._shares = await queue.read_shares(self._client, self._project, self._group, self._totals)
+
     async def _read(self, busy: bool) -> None:
         try:
-            self._shares = await queue.read_shares(self._client, self._project, self._group)
+            await self._read_shares()
             if busy and self._scope:
                 self._places = await listing.places(self._client, self._scope, self._prefix)
         except EngineError as error:

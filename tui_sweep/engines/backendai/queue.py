@@ -6,6 +6,7 @@ sessions of a sweep ask the same, so one sentence is true for all of them; the p
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,13 @@ _LIMITS = """query MyLimits {
 _POLICY = ("name", "total_resource_slots", "max_concurrent_sessions", "max_containers_per_session")
 _LATER_POLICY = ("max_pending_session_count",)
 """Since 24.03.4."""
+_NODES = """query Nodes($limit: Int!, $offset: Int!) {
+  agent_summary_list(limit: $limit, offset: $offset) {
+    total_count
+    items { status schedulable scaling_group available_slots }
+  }
+}"""
+_PAGE = 100
 _LONGEST = 300
 
 
@@ -40,6 +48,8 @@ class Shares:
     group_left: Mapping[str, Decimal] = field(default_factory=dict)
     groups: Mapping[str, tuple[Mapping[str, Decimal], Mapping[str, Decimal]]] = field(default_factory=dict)
     """(held, free) of each resource group that we may use."""
+    are_whole: bool = True
+    """``held`` is what everybody holds. Otherwise it is our own part: all that a site tells that hides its nodes."""
 
     def there(self, group: str | None) -> tuple[Mapping[str, Decimal], Mapping[str, Decimal]]:
         """(held, free) of one resource group, or of all together when none is named."""
@@ -92,8 +102,30 @@ async def read_limits(client: Api) -> Limits:
     )
 
 
-async def read_shares(client: Api, group: str, resource_group: str | None) -> Shares:
-    """Who holds what. Raises EngineError."""
+Totals = Mapping[str, Mapping[str, Decimal]]
+"""Resource group → slot → what its nodes have in all."""
+
+
+async def read_totals(client: Api) -> Totals:
+    """What there is, by the nodes that take sessions. Raises EngineError: EngineDenied where a site hides its nodes."""
+    totals: dict[str, dict[str, Decimal]] = {}
+    offset, count = 0, 1
+    while offset < count:
+        told = await client.graphql(_NODES, {"limit": _PAGE, "offset": offset})
+        page = _mapping(told.get("agent_summary_list"))
+        count = _count(page.get("total_count")) or 0
+        offset += _PAGE
+        items = page.get("items")
+        for node in map(_mapping, items if isinstance(items, list) else []):
+            if node.get("status") == "ALIVE" and node.get("schedulable") is not False:
+                total = totals.setdefault(plain(str(node.get("scaling_group"))), {})
+                for name, amount in _amounts(_read(node.get("available_slots"))).items():
+                    total[name] = total.get(name, Decimal(0)) + amount
+    return totals
+
+
+async def read_shares(client: Api, group: str, resource_group: str | None, totals: Totals) -> Shares:
+    """Who holds what; ``totals`` may be without a group, or empty. Raises EngineError."""
     body: dict[str, Any] = {"group": group}
     if resource_group:
         body["scaling_group"] = resource_group
@@ -103,13 +135,17 @@ async def read_shares(client: Api, group: str, resource_group: str | None) -> Sh
         figures = _mapping(figures)
         held = _amounts(figures.get("occupied", figures.get("using")))
         free = _amounts(figures.get("available", figures.get("remaining")))
-        groups[plain(str(name))] = (held, free)
+        name = plain(str(name))
+        for slot, amount in totals.get(name, {}).items():
+            held[slot] = max(amount - free.get(slot, Decimal(0)), held.get(slot, Decimal(0)))
+        groups[name] = (held, free)
     return Shares(
         mine=_amounts(told.get("keypair_using")),
         mine_left=_amounts(told.get("keypair_remaining")),
         mine_limit=_amounts(told.get("keypair_limits")),
         group_left=_amounts(told.get("group_remaining")),
         groups=groups,
+        are_whole=groups.keys() <= totals.keys(),
     )
 
 
@@ -143,7 +179,7 @@ def why(
             return f"there is no {name} in {place}"
         if name in free and free[name] < asked[name]:
             total = held.get(name, Decimal(0)) + free[name]
-            if total < asked[name]:
+            if total < asked[name] and shares.are_whole:
                 return f"can never start: asks {name} {asked.shown(name)}, {place} has {_shown(name, total)} in all"
             return (
                 f"short of {name}: asks {asked.shown(name)}, {_shown(name, free[name])} free in {place}; "
@@ -169,7 +205,7 @@ def said(data: Mapping[str, Any], info: str | None) -> str | None:
 
 
 def capacity(shares: Shares, group: str | None) -> dict[str, dict[str, str]]:
-    """Slot → total and used, for the bars."""
+    """Slot → total and used, for the bars; where the site hides its nodes, of what we hold and could have."""
     held, free = shares.there(group)
     names: Iterable[str] = dict.fromkeys([*held, *free])
     return {
@@ -209,6 +245,16 @@ def _amounts(value: object) -> dict[str, Decimal]:
         if amount.is_finite() and abs(amount) < Decimal(1 << 60):
             found[str(name)] = amount
     return found
+
+
+def _read(value: object) -> object:
+    """A JSONString: text that has to be read once more."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
 
 
 def _count(value: object) -> int | None:

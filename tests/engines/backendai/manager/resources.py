@@ -70,8 +70,6 @@ async def check_presets(call: Call) -> web.Response:
     infinite = dict.fromkeys(scheduler.total, "Infinity")
     remaining = {slot: plain(Decimal(limit) - own.get(slot, Decimal(0))) for slot, limit in limits.items()}
     fits = all(Decimal(PRESET_SLOTS.get(slot, "0")) <= Decimal(free[slot]) for slot in free)
-    used, left = ("occupied", "available") if call.manager.dialect.is_26 else ("using", "remaining")
-    occupied = {slot: plain(amount) for slot, amount in scheduler.used.items()}
     return reply(
         {
             "presets": [_preset(call) | {"allocatable": fits}],
@@ -82,7 +80,7 @@ async def check_presets(call: Call) -> web.Response:
             "group_using": using,
             "group_remaining": infinite,
             "scaling_group_remaining": free,
-            "scaling_groups": {keys.SCALING_GROUP: {used: occupied, left: free}},
+            "scaling_groups": {keys.SCALING_GROUP: {"using": using, "remaining": free}},
         }
     )
 

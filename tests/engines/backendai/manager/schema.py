@@ -311,12 +311,23 @@ def _superadmin(context: Context) -> None:
 
 def _agent_rows(context: Context, _: Any, __: Any) -> list[dict[str, Any]]:
     _superadmin(context)
+    return _nodes(context)
+
+
+def _summaries(context: Context, _: Any, __: Any) -> dict[str, Any]:
+    """What every user may know of the nodes, where the site does not hide them."""
+    found = _nodes(context)
+    return {"total_count": len(found), "items": found}
+
+
+def _nodes(context: Context) -> list[dict[str, Any]]:
     scheduler = context.manager.scheduler
     alive = not context.manager.agent_lost
     return [
         {
             "id": AGENT,
             "status": "ALIVE" if alive else "LOST",
+            "schedulable": True,
             "scaling_group": keys.SCALING_GROUP,
             "available_slots": slots(scheduler.total),
             "occupied_slots": slots(scheduler.used),
@@ -379,6 +390,11 @@ def _build(dialect: Dialect) -> Schema:
             resolve=lambda _, __, arguments: [{}] if arguments["name"] == keys.GROUP else [],
         ),
         "agents": Field("Agent", frozenset(("scaling_group", "status")), many=True, resolve=_agent_rows),
+        "agent_summary_list": Field(
+            "AgentSummaryList",
+            frozenset(("limit", "offset", "filter", "order", "scaling_group", "status")),
+            resolve=_summaries,
+        ),
     }
     types: dict[str, dict[str, Field]] = {
         "ComputeSession": _type(session)
@@ -396,6 +412,10 @@ def _build(dialect: Dialect) -> Schema:
         "Group": _type(_GROUP),
         "ScalingGroup": _type(scaling_group),
         "Agent": _rows("id", "status", "scaling_group", "available_slots", "occupied_slots"),
+        "AgentSummary": _rows(
+            "id", "status", "schedulable", "scaling_group", "available_slots", "occupied_slots"
+        ),
+        "AgentSummaryList": {"items": Field("AgentSummary", many=True), "total_count": Field()},
         "Queries": root,
     }
     if since_25:
