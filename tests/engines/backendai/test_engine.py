@@ -13,6 +13,7 @@ from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineUnreachable
 from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import Event
 from tui_sweep.engines import backendai
+from tui_sweep.engines.backendai import logs
 
 VERSIONS = ("26.9.6", "25.5.2", "23.9.10")
 
@@ -266,6 +267,29 @@ def test_a_container_killed_from_outside_is_lost_and_says_so(bench, manager):
     end = asyncio.run(main())
     assert (end.event, end.exit_code) == (Event.VANISHED, None)
     assert end.reason.startswith("ended without telling how")
+
+
+def test_a_session_whose_end_the_server_does_not_hear_of_is_ended_with_its_exit_code(
+    bench, manager, monkeypatch
+):
+    monkeypatch.setattr(logs, "_LIVE_PAUSE", 0.3)
+    monkeypatch.setattr(logs, "_UNHEARD", 0.3)
+
+    async def main():
+        async with bench.engine() as engine:
+            gate = bench.root / "gate"
+            spec = bench.spec(f"while [ ! -e {gate} ]; do sleep 0.05; done; echo through; exit 3")
+            engine.watch([spec.name])
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+            manager.do(lambda m: m.restart_agent())
+            gate.touch()
+            return spec, (await follow(engine, spec))[-1]
+
+    spec, end = asyncio.run(main())
+    assert (end.event, end.exit_code, end.reason) == (Event.ERRED, 3, "exit 3")
+    assert spec.sink.stdout.read_bytes() == b"through\n"
+    assert manager.left() == []
 
 
 def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):

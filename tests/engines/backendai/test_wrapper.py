@@ -431,3 +431,8 @@ def test_another_container_starts_the_same_command_anew(dash: Box) -> None:
     command = dash.command(execute="echo ran >> runs")
     assert finish(dash.start(command)).code == finish(dash.start(command)).code == 0
     assert (dash.work / "runs").read_text() == "ran\nran\n"
+
+
+def test_a_program_is_not_told_that_somebody_may_answer_its_questions(dash: Box) -> None:
+    command = dash.command(execute="echo ${_BACKEND_BATCH_MODE-unset}")
+    assert finish(dash.start(command, {"_BACKEND_BATCH_MODE": "1"})).out == b"unset\n"

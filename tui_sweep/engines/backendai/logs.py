@@ -29,6 +29,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 """Seconds between two fetches while nobody looks: doubled while little comes."""
 _LIVE_PAUSE, _LIVE_LONGEST = 2.0, 10.0
 """Seconds between two fetches while a screen shows it: by the log's size."""
+_UNHEARD = 20.0
+"""Seconds that a server may take to end a session whose command has come to its end."""
 _AT_ONCE = 4
 _TRIES = 7
 """Tries to have the last log when the server answers that there is none (yet): a minute in all."""
@@ -95,7 +97,7 @@ class Logs:
         ``over``: the command is known to have ended, so that soon nothing more can come.
         """
         tries = 0
-        while not session.ending and not (session.receiver is not None and session.receiver.final):
+        while not session.ending and session.final is None:
             if tries:
                 await asyncio.sleep(_LIVE_PAUSE if over or self.is_watched(session) else _LIVE_LONGEST)
             try:
@@ -128,7 +130,7 @@ class Logs:
         self._running.pop(session.name, None)
         if item.status == BROKEN:
             await self._remove(item)
-        received = session.receiver.final if session.receiver is not None else None
+        received = session.final
         if received is None and _may_have_log(session, item):
             received = await self._last(session, item)
         report = ends.report(session, item, received)
@@ -149,6 +151,9 @@ class Logs:
 
     async def _live(self, session: Session) -> None:
         """One fetch while it runs; the next one is due by what came."""
+        if session.final is not None:
+            await self._end(session)
+            return
         if session.streams:
             self._schedule(session, _FIRST_PAUSE)
             return
@@ -171,7 +176,21 @@ class Logs:
             pause = session.log_pause
         if received is not None and received.new:
             session.grew()
+        if received is not None and received.ended is not None:
+            pause = _UNHEARD
         self._schedule(session, pause)
+
+    async def _end(self, session: Session) -> None:
+        """Have a session ended that has nothing more to do. One whose agent was started anew meanwhile goes on for
+        ever: nobody heard of its command's end (seen on 26.9.6)."""
+        if session.kind == "interactive":
+            return  # whoever started the command ends it, or keeps it
+        log.warning("its command is over and its session is not: session=%s", session.name)
+        try:
+            await self._client.terminate(session.id, forced=False)
+        except EngineError as error:
+            log.warning("session not terminated yet: session=%s error=%s", session.name, error)
+        self._schedule(session, _UNHEARD)
 
     async def _last(self, session: Session, item: Item) -> Received | None:
         """The log of a session that has ended. Just after the end servers answer that there is none."""

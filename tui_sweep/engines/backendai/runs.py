@@ -46,7 +46,7 @@ class Runs:
         session.begun = True
         decoder = Decoder()
         delay, pause = _FIRST_DELAY, _SLOW_FIRST
-        while not session.ending and not _is_over(session):
+        while not session.ending and session.final is None:
             try:
                 told = await self._client.run(session.id, _run_id(session), command)
             except EngineDenied as error:
@@ -100,10 +100,6 @@ class Runs:
             session.grew()
         elif was_live:
             self._logs.hasten(session)
-
-
-def _is_over(session: Session) -> bool:
-    return session.receiver is not None and session.receiver.final is not None
 
 
 def _run_id(session: Session) -> str:

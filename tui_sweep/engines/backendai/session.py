@@ -9,7 +9,7 @@ from typing import Literal
 
 from tui_sweep.core.session import Report, SessionSpec
 from tui_sweep.core.states import ENDINGS
-from tui_sweep.engines.backendai.receive import Receiver
+from tui_sweep.engines.backendai.receive import Received, Receiver
 
 Kind = Literal["batch", "interactive"]
 
@@ -60,6 +60,11 @@ class Session:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @property
+    def final(self) -> Received | None:
+        """All of its output, once its command has come to its end."""
+        return self.receiver.final if self.receiver is not None else None
 
     @property
     def ended(self) -> bool:

@@ -153,6 +153,8 @@ _sweep_start() {
 _sweep_run() {
   # The steps, with the case's variables; prints which step the exit code is of. stdin is empty.
   exec 3>&1 </dev/null 1>"$_sweep_d/out" 8>"$_sweep_d/err"
+  # With this the container's own sitecustomize has input() ask whoever listens, and wait for ever.
+  unset _BACKEND_BATCH_MODE
   _sweep_environment
   _sweep_i=
   for _sweep_p in $_sweep_programs; do

@@ -248,7 +248,7 @@ class Scheduler:
             container.kill()
             self.command_ended(session, -2, reason="task-timeout")
             return
-        if session.container is container and not session.lost:
+        if session.container is container and not session.lost and not session.unheard:
             self.command_ended(session, code)
 
     def command_ended(self, session: Session, code: int, *, reason: str | None = None) -> None:

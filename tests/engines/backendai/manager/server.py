@@ -259,6 +259,11 @@ class Manager:
             if session.lost:
                 self.scheduler.terminate(session, reason)
 
+    def restart_agent(self) -> None:
+        """The agent is started anew and finds its containers, but what waited for their commands is gone."""
+        for session in self.alive:
+            session.unheard = True
+
     def drop_streams(self) -> None:
         """Every event stream breaks off."""
         self.events.cut_all()

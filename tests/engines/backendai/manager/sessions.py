@@ -96,6 +96,8 @@ class Session:
     """Once it is TERMINATING: why, and the status_info of its end."""
     lost: bool = False
     """Its agent is gone."""
+    unheard: bool = False
+    """Its agent was started anew while its command ran: nobody hears of the command's end."""
     retries: int = 0
 
     def __post_init__(self) -> None:
