@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.engines.backendai.shells import NOISE, terminal
 from tui_sweep.engines.backendai import receive
-from tui_sweep.engines.backendai.frames import End
+from tui_sweep.engines.backendai.frames import Decoder, End, Frame
 from tui_sweep.engines.backendai.receive import Receiver
 from tui_sweep.store.output import Output
 
@@ -279,3 +279,44 @@ def test_a_damaged_sidecar_is_no_end(sink: Output, noted: str) -> None:
     (sink.folder / "gaps").write_text(noted)
     assert Receiver(sink).take(LOG).missing == 0
     assert sink.stdout.read_bytes() == OUT
+
+
+def live(text: str) -> list[Frame]:
+    return Decoder().feed(text)
+
+
+def test_what_comes_live_is_written_in_order_and_ends_the_case(sink: Output) -> None:
+    receiver = Receiver(sink)
+    decoder = Decoder()
+    for at in range(0, len(LOG), 61):
+        assert receiver.stream(decoder.feed(LOG[at : at + 61]))
+    assert (sink.stdout.read_bytes(), sink.stderr.read_bytes()) == (OUT, ERR)
+    assert receiver.final is not None
+    assert receiver.final.ended == End(0, "exec", 0)
+
+
+def test_what_comes_live_behind_a_gap_waits_for_the_log(sink: Output) -> None:
+    receiver = Receiver(sink)
+    assert receiver.stream(live(BEGIN + piece("out", 0, "one")))
+    assert not receiver.stream(live(piece("out", 10, "three")))
+    assert sink.stdout.read_bytes() == b"one\n"
+    receiver.take(BEGIN + piece("out", 0, "one") + piece("out", 4, "two..") + piece("out", 10, "three"))
+    assert receiver.stream(live(piece("out", 16, "four")))
+    assert sink.stdout.read_bytes() == b"one\ntwo..\nthree\nfour\n"
+
+
+def test_an_end_that_comes_live_without_all_before_it_is_not_believed(sink: Output) -> None:
+    receiver = Receiver(sink)
+    ending = "\x1eout 8 end\x1f\n\x1eerr 0 end\x1f\n" + END
+    assert not receiver.stream(live(BEGIN + piece("out", 0, "one") + ending))
+    assert receiver.final is None
+    receiver.take(BEGIN + piece("out", 0, "one") + piece("out", 4, "two") + ending)
+    assert receiver.final is not None
+    assert sink.stdout.read_bytes() == b"one\ntwo\n"
+
+
+def test_what_comes_live_without_its_beginning_may_be_of_another_start(sink: Output) -> None:
+    """26 loses what is printed before it is listened to: the frame that names the start, too."""
+    receiver = Receiver(sink)
+    assert not receiver.stream(live(piece("out", 0, "one")))
+    assert sink.stdout.read_bytes() == b""

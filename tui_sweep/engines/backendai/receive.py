@@ -140,8 +140,10 @@ class Receiver:
             self._reset(file)
         try:
             for frame in told:
-                if isinstance(frame, Piece) and frame.offset > self._files[frame.stream].next:
-                    return False
+                if isinstance(frame, Piece) and (
+                    self._run is None or frame.offset > self._files[frame.stream].next
+                ):
+                    return False  # of whichever start it is, or something before it is not here
                 if isinstance(frame, End) and not self._is_whole:
                     return False
                 self._take(frame)
