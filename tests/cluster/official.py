@@ -29,6 +29,7 @@ _LIST = """query($limit: Int!, $offset: Int!) {
   }
 }"""
 _ONE = "query($id: UUID!) { compute_session(id: $id) { session_id name access_key status result } }"
+_ROOM = "{ agent_list(limit: 10, offset: 0) { items { status available_slots occupied_slots } } }"
 _PAGE = 100
 
 
@@ -41,6 +42,14 @@ class Answer:
     """Names in lower case."""
     body: Any
     """Read as JSON; None for an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Of one kind of slot, what the agent has and what sessions hold of it."""
+
+    total: int
+    used: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,12 @@ class Official:
     def live(self) -> list[Session]:
         """Those that have not ended."""
         return [session for session in self.sessions() if session.is_live]
+
+    def room(self) -> dict[str, Room]:
+        """Of each kind of slot that the one agent has."""
+        (agent,) = self.graphql(_ROOM)["agent_list"]["items"]
+        has, held = json.loads(agent["available_slots"]), json.loads(agent["occupied_slots"])
+        return {slot: Room(int(has[slot]), int(held.get(slot, 0))) for slot in has if int(has[slot])}
 
     def session(self, session_id: str) -> Session:
         """One session, ended or not."""

@@ -35,6 +35,23 @@ class Release:
         return self.series >= 26
 
     @property
+    def refuses_pending(self) -> bool:
+        """Whether it refuses more waiting sessions than the policy allows; 25.5.2 takes them, and then starts none
+        of them, and 23.9.10 knows no such limit."""
+        return self.series >= 26
+
+    @property
+    def tells_why(self) -> bool:
+        """Whether it tells an ordinary user why a session waits; 26.9.6 tells its place in the queue instead."""
+        return self.series < 26
+
+    @property
+    def ends_starting(self) -> bool:
+        """Whether it ends a session that is being prepared. Older ones refuse that unless they are forced, which is
+        done when such a session does not run soon; mostly it does."""
+        return self.series >= 26
+
+    @property
     def registry_in_etcd(self) -> bool:
         """Whether container registries are keys in etcd; later they are a table."""
         return self.series <= 23
