@@ -52,6 +52,11 @@ class Release:
         return self.series >= 26
 
     @property
+    def refuses_types(self) -> bool:
+        """Whether it refuses sessions of a type that a resource group does not take; 26.9.6 takes and runs them."""
+        return self.series < 26
+
+    @property
     def registry_in_etcd(self) -> bool:
         """Whether container registries are keys in etcd; later they are a table."""
         return self.series <= 23

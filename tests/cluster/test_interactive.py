@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.cluster import database
 from tests.cluster.accounts import IMAGE, ROOM
 from tests.cluster.official import Official
+from tests.cluster.release import Release
 from tests.cluster.stack import Stack
 from tests.cluster.test_sweeps import Sweeper, ranges, running, sweeper
 
@@ -110,3 +112,26 @@ def test_a_kept_session_lives_on_after_its_case(sweeper: Callable[..., Sweeper],
     assert kept.status == "RUNNING"
     official.destroy(kept)
     official.wait(kept.id, lambda session: not session.is_live)
+
+
+def test_where_no_batch_sessions_are_taken_interactive_ones_are_made(
+    sweeper: Callable[..., Sweeper], release: Release
+) -> None:
+    one = sweeper()
+    taken = database.ask("select scheduler_opts -> 'allowed_session_types' from scaling_groups").strip()
+    allow('["interactive"]')
+    try:
+        done = one.run("--exec", "exit 3", IMAGE)
+    finally:
+        allow(taken)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (case,) = one.cases()
+    assert case["exit_code"] == 3
+    kind = database.ask(f"select session_type from sessions where name = '{case['session']}'").strip().lower()
+    assert kind == ("interactive" if release.refuses_types else "batch")
+
+
+def allow(kinds: str) -> None:
+    """Let the resource group take sessions of these types: a JSON list."""
+    changed = f"""jsonb_set(scheduler_opts, '{{allowed_session_types}}', '{kinds}')"""
+    database.ask(f"update scaling_groups set scheduler_opts = {changed}")
