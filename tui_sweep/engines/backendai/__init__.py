@@ -30,17 +30,17 @@ async def survey(*, environ: Mapping[str, str]) -> Facts:
 
 async def login(*, environ: Mapping[str, str], username: str, password: str, otp: str | None) -> str:
     """Log in at a web server; the access key that it stands for. Raises UsageError, EngineError."""
-    from tui_sweep.engines.backendai import login as logins
+    from tui_sweep.engines.backendai import cookies
     from tui_sweep.engines.backendai.configuration import read_configuration
 
     configuration = read_configuration(environ)
-    return await logins.login(configuration, username, password, otp, logins.cookie_file(configuration))
+    return await cookies.login(configuration, username, password, otp, cookies.cookie_file(configuration))
 
 
 async def logout(*, environ: Mapping[str, str]) -> bool:
     """End that login; False when there was none. Raises UsageError, EngineError."""
-    from tui_sweep.engines.backendai import login as logins
+    from tui_sweep.engines.backendai import cookies
     from tui_sweep.engines.backendai.configuration import read_configuration
 
     configuration = read_configuration(environ)
-    return await logins.logout(configuration, logins.cookie_file(configuration))
+    return await cookies.logout(configuration, cookies.cookie_file(configuration))

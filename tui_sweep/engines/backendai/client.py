@@ -20,9 +20,9 @@ from typing import Any
 
 from tui_sweep.core.errors import EngineDenied, EngineError
 from tui_sweep.engines.backendai.configuration import Configuration
+from tui_sweep.engines.backendai.cookies import cookie_file, read_cookies
 from tui_sweep.engines.backendai.dialect import Dialect, dialect
 from tui_sweep.engines.backendai.eventstream import EventStream
-from tui_sweep.engines.backendai.login import cookie_file, read_cookies
 from tui_sweep.engines.backendai.pace import Pace, Priority
 from tui_sweep.engines.backendai.problems import is_page, read_problem
 from tui_sweep.engines.backendai.transport import LARGEST_ANSWER, LARGEST_LOG, Answer, Transport, Wish

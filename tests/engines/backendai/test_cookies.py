@@ -18,7 +18,7 @@ from tests.engines.backendai.sites import Site, configured, problem, reply, serv
 from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError, EngineUnreachable
 from tui_sweep.engines.backendai.client import Client
 from tui_sweep.engines.backendai.configuration import Configuration
-from tui_sweep.engines.backendai.login import cookie_file, login, logout, read_cookies
+from tui_sweep.engines.backendai.cookies import cookie_file, login, logout, read_cookies
 from tui_sweep.engines.backendai.pace import Priority
 
 PASSWORD = "open sesame 참깨"
