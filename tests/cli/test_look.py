@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -194,6 +195,19 @@ def test_engine_tells_capacity_and_who_waits(run_cli):
     assert facts["capacity"]["cpu"]["used"] == "0"
     assert int(facts["capacity"]["mem"]["total"]) > 1 << 28
     assert "cpu" in run_cli("engine").stdout
+
+
+def test_engine_tells_a_person_who_waits_how_long_and_for_what(background, run_cli, wait_until, tmp_path):
+    total = json.loads(run_cli("engine", "--json").stdout)["capacity"]["cpu"]["total"]
+    command = "until test -e go; do sleep 0.02; done; echo $A"
+    options = ["-r", f"cpu={total}", "--range", "A=range:2", "--exec", command, "sh"]
+    process = background("run", "--headless", "--json", *options)
+    sweep_id = json.loads(process.stdout.readline())["id"]
+    wait_until(lambda: json.loads(run_cli("engine", "--json").stdout)["waiting"])
+    told = run_cli("engine").stdout
+    assert re.search(rf"^  {sweep_id} waits \d\.\ds: needs cpu {total}$", told, re.MULTILINE), told
+    (tmp_path / "go").touch()
+    process.communicate(timeout=30)
 
 
 def test_config_tells_where_each_setting_came_from_and_no_secret(run_cli, home, tmp_path):

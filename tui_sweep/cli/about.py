@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -13,6 +14,7 @@ from tui_sweep.config import Settings
 from tui_sweep.core.errors import EngineError, UsageError
 from tui_sweep.core.plain import plain
 from tui_sweep.core.slots import Slots
+from tui_sweep.view.times import brief
 
 if TYPE_CHECKING:
     from tui_sweep.engines.base import Login
@@ -64,11 +66,12 @@ def engine_command(
         )
     for limit, value in facts.limits.items():
         click.echo(plain(f"  limit {limit}: {value}"))
+    now = time.time()
     for waiting in facts.waiting:
-        click.echo(plain(f"  waits: {_waiting(waiting)}"))
+        click.echo(plain(f"  {_waiting(waiting, now)}"))
     if not facts.waiting:
         click.echo("  nothing waits")
-    return 0
+    return 0 if facts.reachable else EngineError.exit_code
 
 
 def _amount(slot: str, text: str) -> str:
@@ -91,8 +94,15 @@ def _log(name: str, module: object, *, out: bool) -> None:
     click.echo(plain(f"logged in{f' with access key {who}' if who else ''}"))
 
 
-def _waiting(waiting: dict[str, Any]) -> str:
-    return "  ".join(f"{name} {value}" for name, value in waiting.items())
+def _waiting(waiting: dict[str, Any], now: float) -> str:
+    """Who waits, how long, for what."""
+    since, place = waiting.get("since"), waiting.get("place")
+    waited = "" if since is None else f" {brief(now - since)}"
+    return (
+        f"{waiting['session']} waits{waited}"
+        + ("" if place is None else f", place {place}")
+        + (f": {waiting['reason']}" if waiting.get("reason") else "")
+    )
 
 
 @click.command("config", epilog="Example: sweep-tui config")
