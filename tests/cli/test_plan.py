@@ -45,6 +45,18 @@ def test_all_cases_are_printed_when_piped(run_cli):
     assert len(lines(run_cli("plan", "--limit", "0", *many))) == 100
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_value_is_told_whole_whatever_the_terminal_can_write(run_cli, encoding):
+    words = ["plan", "-e", "X=$X", "--env-range", "X=case:日本,a\udcffb", "-c", "pass", "python"]
+    done = run_cli(*words, "--json", env={"PYTHONIOENCODING": encoding})
+    assert [json.loads(line)["env"]["X"] for line in lines(done)] == ["日本", "a\udcffb"]
+    done = run_cli(*words, env={"PYTHONIOENCODING": encoding}, text=False)
+    assert done.returncode == 0
+    first, second = done.stdout.decode(encoding).splitlines()
+    assert first.startswith("#0  X=日本" if encoding == "utf-8" else r"#0  X=\u65e5\u672c")
+    assert second.startswith(r"#1  X=a\udcffb")
+
+
 def test_nothing_is_created(run_cli, home):
     lines(run_cli("plan", *CASES))
     assert [path.name for path in home.iterdir()] == ["run"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -85,6 +86,8 @@ def cli(ctx: click.Context, state_dir: str | None, config: str | None) -> None:
 
 def main() -> None:
     """Run the command line and exit. No traceback ever reaches the user."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # for a character that the locale has not
     try:
         code = cli.main(prog_name="sweep-tui", standalone_mode=False)
         if sys.stdout is not None:  # it was closed by whoever started us

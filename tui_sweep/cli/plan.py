@@ -69,8 +69,7 @@ def _json(case: Case) -> str:
             "env": dict(case.env),
             "build": case.build,
             "exec": case.exec,
-        },
-        ensure_ascii=False,
+        }
     )
 
 
