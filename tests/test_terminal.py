@@ -192,9 +192,16 @@ def test_without_colours_nothing_is_coloured(terminal):
     assert b";31" not in one.raw
 
 
-def test_ascii_alone_on_wish(terminal):
-    one = terminal("run", "--ascii", "--exec", "exit 3", "sh")
+@pytest.mark.parametrize("words", [["run", "--ascii"], ["--ascii", "run"]])
+def test_ascii_alone_on_wish(terminal, words):
+    one = terminal(*words, "--exec", "exit 3", "sh")
     text = one.see("[ended]", "x FAIL")
+    assert text.isascii()
+
+
+def test_home_is_of_ascii_alone_on_wish(terminal, run_cli):
+    run_cli("run", "--exec", "exit 3", "sh")
+    text = terminal("--ascii").see("x1", "new sweep", "Nothing to run")
     assert text.isascii()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from tui_sweep import __version__
+from tui_sweep.cli.kinds import ascii_option
 from tui_sweep.cli.tell import tell_click, tell_error
 from tui_sweep.config import read_settings
 from tui_sweep.core.errors import JournalError, SweepError
@@ -66,8 +67,9 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="sweep-tui")
 @click.option("--state-dir", metavar="PATH", help="Where sweep folders live (SWEEP_TUI_STATE).")
 @click.option("--config", metavar="FILE", help="Another config.toml.")
+@ascii_option
 @click.pass_context
-def cli(ctx: click.Context, state_dir: str | None, config: str | None) -> None:
+def cli(ctx: click.Context, state_dir: str | None, config: str | None, ascii_only: bool) -> None:
     """Run one command with every combination of some parameters, and watch the cases."""
     ctx.obj = read_settings(
         environ=os.environ,
@@ -80,7 +82,7 @@ def cli(ctx: click.Context, state_dir: str | None, config: str | None) -> None:
         from tui_sweep.cli.screen import has_screen, show_home
 
         if has_screen():
-            ctx.exit(show_home(ctx.obj))
+            ctx.exit(show_home(ctx.obj, ascii_only=ascii_only))
         click.echo(ctx.get_help())
 
 

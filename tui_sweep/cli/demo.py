@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tui_sweep.cli.kinds import ascii_option
 from tui_sweep.cli.run import run_command
 from tui_sweep.config import Settings
 
@@ -13,9 +14,16 @@ from tui_sweep.config import Settings
 @click.option("--json", "as_json", is_flag=True, help="With --headless: events as JSON lines.")
 @click.option("--detach", is_flag=True, help="Start it, print its id, return.")
 @click.option("--max-parallel", metavar="N", help="At most N cases at once.")
+@ascii_option
 @click.pass_context
 def demo_command(
-    ctx: click.Context, *, headless: bool, as_json: bool, detach: bool, max_parallel: str | None
+    ctx: click.Context,
+    *,
+    headless: bool,
+    as_json: bool,
+    detach: bool,
+    max_parallel: str | None,
+    ascii_only: bool,
 ) -> int:
     """Train a small network over learning rate × width × seed: 24 cases, a minute or two.
 
@@ -23,7 +31,12 @@ def demo_command(
     """
     from tui_sweep.demo import arguments
 
-    flags = [("--headless", headless), ("--json", as_json), ("--detach", detach)]
+    flags = [
+        ("--headless", headless),
+        ("--json", as_json),
+        ("--detach", detach),
+        ("--ascii", ascii_only),
+    ]
     words = [flag for flag, given in flags if given]
     if max_parallel is not None:
         words += ["--max-parallel", max_parallel]

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from tui_sweep.core.errors import UsageError
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_ASCII = "tui_sweep.ascii"
+
+
+def ascii_option(command: _F) -> _F:
+    """``--ascii``, of a command that draws, or before it: what stands before holds for what follows."""
+
+    def noted(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+        ctx.meta[_ASCII] = value = value or ctx.meta.get(_ASCII, False)
+        return value
+
+    return click.option(
+        "--ascii", "ascii_only", is_flag=True, callback=noted, help="Draw screens with ASCII alone."
+    )(command)
 
 
 class Count(click.ParamType[int]):

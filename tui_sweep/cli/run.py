@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tui_sweep.cli.kinds import ascii_option
 from tui_sweep.cli.options import Asked, asked, check_size, merged, sweep_options
 from tui_sweep.cli.tell import tell_notices
 from tui_sweep.config import Settings
@@ -27,7 +28,7 @@ from tui_sweep.store.layout import StateDir, SweepDir
 @click.option("--json", "as_json", is_flag=True, help="With --headless: events as JSON lines.")
 @click.option("--detach", "--enqueue-only", "detach", is_flag=True, help="Start it, print its id, return.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before a large sweep.")
-@click.option("--ascii", "ascii_only", is_flag=True, help="Draw the board with ASCII alone.")
+@ascii_option
 @click.option("--state-dir", metavar="PATH", help="Where sweep folders live.")
 @click.pass_obj
 def run_command(

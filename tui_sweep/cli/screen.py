@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tui_sweep.cli.kinds import ascii_option
 from tui_sweep.cli.look import follower
 from tui_sweep.cli.start import painted, uncollected, unthreaded
 from tui_sweep.config import Settings
@@ -35,10 +36,10 @@ def show_board(folder: SweepDir, settings: Settings, *, ascii_only: bool = False
         return _show(settings, Follower(folder), ascii_only=ascii_only)
 
 
-def show_home(settings: Settings) -> int:
+def show_home(settings: Settings, *, ascii_only: bool = False) -> int:
     """Home, until it is left; the exit code."""
     with uncollected():
-        return _show(settings, None)
+        return _show(settings, None, ascii_only=ascii_only)
 
 
 def _show(settings: Settings, sweep: Follower | None, *, ascii_only: bool = False) -> int:
@@ -99,7 +100,7 @@ def _start_sweep(settings: Settings, words: Sequence[str]) -> str:
 
 @click.command("open", epilog="Example: sweep-tui open mnist-lr")
 @click.argument("sweep", default="@")
-@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
+@ascii_option
 @click.pass_obj
 def open_command(settings: Settings, *, sweep: str, ascii_only: bool) -> int:
     """Open the board of SWEEP, the latest if none is named."""
