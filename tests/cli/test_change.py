@@ -63,6 +63,21 @@ def test_a_killed_runner_is_resumed_and_no_case_runs_twice(detached, run_cli, sh
     assert [case["attempt"] for case in cases] == [0, 0, 0]
 
 
+def test_who_resumes_or_asks_at_the_same_moment_is_no_error(detached, background, run_cli, shown, wait_until):
+    os.kill(shown()[0]["runner"], signal.SIGKILL)
+    wait_until(lambda: shown()[0]["runner"] is None)
+    resuming = [background("resume", detached) for _ in range(4)]
+    said = [process.communicate(timeout=60) for process in resuming]
+    assert [process.returncode for process in resuming] == [0] * 4, said
+    os.kill(shown()[0]["runner"], signal.SIGKILL)
+    wait_until(lambda: shown()[0]["runner"] is None)
+    asking = [background("cancel", detached, "--all") for _ in range(4)]
+    said = [process.communicate(timeout=60)[1] for process in asking]
+    assert [process.returncode for process in asking] == [0] * 4, said
+    assert run_cli("wait", detached).returncode == 5
+    assert shown()[0]["counts"] == {"cancelled": 3}
+
+
 def test_resuming_what_runs_or_has_ended_says_so(detached, run_cli, shown, wait_until):
     done = run_cli("resume", detached)
     assert done.returncode == 0

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.folders import make_folder
+from tests.folders import commit, make_folder
 from tui_sweep.core.errors import SweepError
 from tui_sweep.store import commands
 from tui_sweep.store.journal import Entry, Journal
@@ -29,6 +29,17 @@ def test_without_a_runner_one_is_started_and_its_answer_is_given(tmp_path):
 
     assert ask(Follower(folder), "retry", start_runner=runner, cases=[0]) == {"ok": True, "cases": 1}
     assert len(started) == 1
+
+
+def test_a_runner_that_somebody_else_started_first_answers_too(tmp_path):
+    folder = make_folder(tmp_path, ["done"])
+
+    def runner():
+        (name,) = commands.waiting(folder.commands)
+        commit(folder, Entry(answers=[(name, 1.0, "retry", {"ok": True, "cases": 1})]))
+        raise SweepError("already run by process 4711")
+
+    assert ask(Follower(folder), "retry", start_runner=runner, cases=[0]) == {"ok": True, "cases": 1}
 
 
 def test_a_runner_that_cannot_start_is_the_askers_error(tmp_path):

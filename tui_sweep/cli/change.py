@@ -61,14 +61,19 @@ def resume_command(settings: Settings, *, sweep: str) -> None:
     from tui_sweep.run.launch import start
 
     one = follower(settings, sweep)
-    if (pid := one.runner) is not None:
-        click.echo(f"sweep-tui: sweep {one.folder.id} is being run, by process {pid}", err=True)
-        return
-    if one.is_finished:
-        click.echo(f"sweep-tui: sweep {one.folder.id} has ended; nothing to resume", err=True)
-        return
-    start(one.folder)
-    click.echo(one.folder.id)
+    if one.runner is None:
+        if one.is_finished:
+            click.echo(f"sweep-tui: sweep {one.folder.id} has ended; nothing to resume", err=True)
+            return
+        try:
+            start(one.folder)
+        except SweepError:
+            if one.runner is None:  # else somebody resumed it at the same moment
+                raise
+        else:
+            click.echo(one.folder.id)
+            return
+    click.echo(f"sweep-tui: sweep {one.folder.id} is being run, by process {one.runner}", err=True)
 
 
 @click.command("rm", epilog="Example: sweep-tui rm --yes mnist-lr")

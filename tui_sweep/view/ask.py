@@ -30,8 +30,13 @@ def ask(
     name = commands.drop(follower.folder.commands, verb, **arguments)
     deadline = time.monotonic() + PATIENCE
     while (answer := follower.answer(name)) is None:
-        if follower.runner is None and follower.answer(name) is None:
-            start_runner()
+        if _is_left(follower, name):
+            try:
+                start_runner()
+            except SweepError:
+                if _is_left(follower, name):
+                    raise
+                # somebody else's runner was quicker: it began after our command, and answers it
         if time.monotonic() > deadline:
             raise SweepError(
                 f"the runner of sweep {follower.folder.id} (process {follower.runner}) does not answer; "
@@ -39,3 +44,8 @@ def ask(
             )
         time.sleep(_POLL)
     return answer
+
+
+def _is_left(follower: Follower, name: str) -> bool:
+    """Whether nobody is there who will answer a command."""
+    return follower.runner is None and follower.answer(name) is None
