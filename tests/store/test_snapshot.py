@@ -27,6 +27,20 @@ def test_a_folder_stands_for_all_it_holds(tmp_path):
     assert list(collect([str(tmp_path / "d")], tmp_path)) == ["d/e/f", "d/g"]
 
 
+@pytest.mark.parametrize("inside", ["nothing", "a folder", "a link to itself", "a link to nothing"])
+def test_a_folder_without_a_file_is_refused_for_without_files_nothing_is_copied(tmp_path, inside):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    if inside == "a folder":
+        (folder / "another").mkdir()
+    if inside.startswith("a link"):
+        (folder / "link").symlink_to(folder if "itself" in inside else tmp_path / "missing")
+    (tmp_path / "main.py").touch()
+    with pytest.raises(UsageError, match="no file in this folder") as caught:
+        collect([str(tmp_path / "main.py"), str(folder)], tmp_path)
+    assert caught.value.text == str(folder)
+
+
 def test_a_link_is_copied_as_the_file_it_points_to(tmp_path):
     (tmp_path / "outside").write_text("data")
     (tmp_path / "base").mkdir()

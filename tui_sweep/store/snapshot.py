@@ -14,8 +14,9 @@ from tui_sweep.core.errors import UsageError
 def collect(files: Sequence[str], basedir: Path) -> dict[str, Path]:
     """Every regular file that FILES name, by its path relative to ``basedir``, with ``/``.
 
-    A folder stands for all it holds. Raises UsageError for what is missing, outside of ``basedir``,
-    or neither a file nor a folder.
+    A folder stands for all it holds, which must be something: without files a case would run where
+    sweep-tui was started, and not in a copy. Raises UsageError for what is missing, outside of
+    ``basedir``, or neither a file nor a folder.
     """
     base = basedir.resolve()
     found: dict[str, Path] = {}
@@ -38,12 +39,19 @@ def collect(files: Sequence[str], basedir: Path) -> dict[str, Path]:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise UsageError("FILES: neither a file nor a folder", text=text, span=(0, len(text)))
         try:
-            for item in _walk(place, set()):
-                found[item.relative_to(base).as_posix()] = item
+            items = list(_walk(place, set()))
         except OSError as error:
             raise UsageError(
                 f"FILES: {error.filename}: {error.strerror}", text=text, span=(0, len(text))
             ) from error
+        if not items:
+            raise UsageError(
+                "FILES: there is no file in this folder",
+                text=text,
+                span=(0, len(text)),
+                hint="cases see files; a folder that they need empty can be made by --build",
+            )
+        found |= {item.relative_to(base).as_posix(): item for item in items}
     return dict(sorted(found.items()))
 
 
