@@ -43,6 +43,7 @@ def test_a_stream_may_be_cut_anywhere(cuts):
 def test_a_line_end_that_is_cut_in_two_ends_one_line():
     assert events(b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n") == [("message", "a\nb")]
     assert events(b"data: a\r", b"", b"\n\n") == [("message", "a")]
+    assert events(b"event: e\r", b"", b"\ndata: a\n\n") == [("e", "a")]
 
 
 def test_what_is_no_utf8_is_shown_as_such():

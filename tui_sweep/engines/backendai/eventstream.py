@@ -21,8 +21,9 @@ class EventStream:
 
     def feed(self, chunk: bytes) -> list[tuple[str, str]]:
         """The events that are complete with these bytes. Raises ValueError for one that is too long."""
-        if self._after_return and chunk:
-            self._after_return = False
+        if not chunk:
+            return []
+        if self._after_return:
             chunk = chunk.removeprefix(b"\n")
         lines = chunk.splitlines(keepends=True)
         rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
