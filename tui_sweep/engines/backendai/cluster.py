@@ -345,7 +345,7 @@ class BackendaiEngine:
         session = self._watch.sessions.get(spec.name)
         if session is None:
             earlier = sent.read(spec.sink.folder)
-            session = Session(spec, kind=earlier.kind if earlier is not None else self._kind)
+            session = Session(spec, kind=(earlier.kind if earlier is not None else None) or self._kind)
             self._watch.add(session)
         sent.write(spec.sink.folder, replace(sent.read(spec.sink.folder) or sent.Sent(), id=items[-1].id))
         self._watch.confirm(session, items[-1].id)

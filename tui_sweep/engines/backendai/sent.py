@@ -1,15 +1,16 @@
 """What is kept in an attempt's folder of its session: that it was sent, its id, and how it ended.
 
-``session`` is JSON, replaced whole: ``{"id": UUID or "", "kind": "interactive", "end": {…}}``, without
-what is not so. It is there before
-the first request that creates: a later process that finds it asks the server before it sends again.
+``session`` grows by a line of JSON each time that one of these is learned: ``{"id": UUID or "", "kind":
+"interactive", "end": {…}}``, without what is not so. The last whole one counts, so that writing it takes one system call on the file and no rename. It is there
+before the first request that creates: a later process that finds it asks the server before it sends again.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ class Sent:
     id: str = ""
     """The server's id; "" while no answer named it."""
     end: dict[str, Any] | None = None
-    kind: Kind = "batch"
+    kind: Kind | None = None
+    """None when a file tells nothing."""
 
     def report(self, name: str) -> Report | None:
         """The report of its end, if that was read."""
@@ -45,30 +47,42 @@ class Sent:
 
 
 def read(folder: Path) -> Sent | None:
-    """What is kept; None when nothing was sent, or the file is not ours to read."""
+    """What is kept; None when nothing was sent. A file that tells nothing still tells that something was."""
     try:
         with open(folder / "session", "rb") as file:
-            record = json.loads(file.read(_LARGEST))
+            lines = file.read(_LARGEST).split(b"\n")
+    except OSError:
+        return None
+    return next(filter(None, map(_record, reversed(lines))), Sent())
+
+
+def _record(line: bytes) -> Sent | None:
+    """One line; None for half of one, and for what nobody of ours wrote."""
+    try:
+        record = json.loads(line)
         kind: Kind = "interactive" if record.get("kind") == "interactive" else "batch"
         sent = Sent(str(record["id"]), record.get("end"), kind)
         sent.report("")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return sent
 
 
 def write(folder: Path, sent: Sent) -> None:
-    """Keep it, whole or not at all. Raises OSError."""
-    aside = folder / ".session"
-    record = {"id": sent.id, "end": sent.end, "kind": sent.kind if sent.kind != "batch" else None}
-    aside.write_text(json.dumps({key: value for key, value in record.items() if value or key == "id"}))
-    os.replace(aside, folder / "session")
+    """Keep it. Raises OSError; what was kept before then still is."""
+    record: dict[str, Any] = {"id": sent.id}
+    if sent.kind == "interactive":
+        record["kind"] = sent.kind
+    if sent.end is not None:
+        record["end"] = sent.end
+    line = b"\n" + json.dumps(record).encode()  # a line of its own even behind half of one
+    _write(f"{folder}/session", line, os.O_APPEND)
 
 
 def write_end(folder: Path, report: Report) -> None:
     """Keep how it ended, and its exit code where every engine keeps it. Raises OSError."""
     if report.exit_code is not None:
-        (folder / "exit").write_text(f"{report.exit_code}\n")
+        _write(f"{folder}/exit", b"%d\n" % report.exit_code, os.O_TRUNC)
     assert report.event is not None
     end = {
         "event": report.event.name,
@@ -77,4 +91,13 @@ def write_end(folder: Path, report: Report) -> None:
         "exit_code": report.exit_code,
         "reason": report.reason,
     }
-    write(folder, replace(read(folder) or Sent(), id=report.session or "", end=end))
+    write(folder, Sent(report.session or "", end))
+
+
+def _write(path: str, data: bytes, how: int) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o666)
+    try:
+        if os.write(file, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(file)
