@@ -70,6 +70,14 @@ def test_a_log_that_grows_is_written_once(sink: Output) -> None:
     assert (again.new, again.ended) == (0, last.ended)
 
 
+def test_of_a_log_after_which_none_comes_only_the_output_is_kept(sink: Output) -> None:
+    assert Receiver(sink).take(LOG, last=True).ended == End(0, "exec", 0)
+    assert (sink.stdout.read_bytes(), sink.stderr.read_bytes()) == (OUT, ERR)
+    assert sorted(path.name for path in sink.folder.iterdir()) == ["stderr", "stdout"]
+    again = Receiver(sink).take(LOG, last=True)
+    assert (again.new, again.missing, again.ended) == (0, 0, End(0, "exec", 0))
+
+
 def test_a_gap_is_said_at_its_place_and_counted(sink: Output) -> None:
     receiver = Receiver(sink)
     cut = LOG.index("\x1eout", 2000)

@@ -222,8 +222,8 @@ class Logs:
         async with session.reading:
             receiver = self._receiver(session)
             if len(text) < _LARGE:
-                return receiver.take(text)
-            return await asyncio.to_thread(receiver.take, text)
+                return receiver.take(text, last=last)
+            return await asyncio.to_thread(receiver.take, text, last=last)
 
     def _receiver(self, session: Session) -> Receiver:
         if session.receiver is None:

@@ -94,6 +94,7 @@ class Receiver:
         self._ended: End | None = None
         self.final: Received | None = None
         """What was received, once the case has ended and no more of it can come."""
+        self._last = False
         self.log_bytes = 0
         """Characters of the log at the last fetch: near the limit of the server, it is about to lose some."""
         self._resume()
@@ -108,8 +109,13 @@ class Receiver:
         """Bytes of both streams that the server had no more."""
         return sum(gap.missing for file in self._files.values() for gap in file.gaps)
 
-    def take(self, text: str) -> Received:
-        """Append what is new in a log, given as a whole. Raises OSError, and then may be called again."""
+    def take(self, text: str, *, last: bool = False) -> Received:
+        """Append what is new in a log, given as a whole. Raises OSError, and then may be called again.
+
+        ``last``: the session has ended; no log of another start of it follows that would have to be known by
+        its word.
+        """
+        self._last = last
         for file in self._files.values():
             self._reset(file)
         before = self._written()
@@ -192,7 +198,8 @@ class Receiver:
                 if file.next:
                     self._note(file, 0, 0)
         if run != self._run:
-            self._keep(run)
+            if not self._last:
+                self._keep(run)
             self._run = run
 
     def _note(self, file: _File, offset: int, missing: int) -> None:
@@ -220,11 +227,14 @@ class Receiver:
 
     def _append(self, file: _File, data: bytes) -> None:
         """At the end of the file; what of it cannot be written is taken again the next time."""
-        with open(file.path, "ab", buffering=0) as target:
+        target = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
             while data:
-                done = target.write(data)
+                done = os.write(target, data)
                 file.size += done
                 data = data[done:]
+        finally:
+            os.close(target)
 
     def _written(self) -> int:
         return sum(file.size - sum(len(gap.text) for gap in file.gaps) for file in self._files.values())
@@ -248,8 +258,11 @@ class Receiver:
     def _reset(self, file: _File) -> None:
         """Where the stream is, by the file as it is now, with a torn line completed."""
         file.pending.clear()
-        with open(file.path, "ab", buffering=0) as target:  # made as soon as possible, as on this machine
-            file.size = os.fstat(target.fileno()).st_size
+        try:
+            file.size = os.stat(file.path).st_size
+        except FileNotFoundError:
+            file.size = 0
+            self._append(file, b"")  # made as soon as possible, as on this machine
         while file.gaps and file.gaps[-1].at > file.size:
             file.gaps.pop()  # somebody else cut the file
         if not file.gaps:
