@@ -111,6 +111,8 @@ class Manager:
         self._port = port
         self.leaving = asyncio.Event()
         """Set while it stops gracefully: what WebSockets wait for."""
+        self._stopped = asyncio.Event()
+        """What requests wait for that are never answered."""
         self.sockets: set[web.WebSocketResponse] = set()
         """Open WebSockets."""
         self._runner: web.ServerRunner | None = None
@@ -127,6 +129,7 @@ class Manager:
 
     async def start(self) -> None:
         """Listen; after ``stop`` on the same port, with the sessions as they are now."""
+        self._stopped.clear()
         server = web.Server(self._handle, access_log=None)
         self._runner = web.ServerRunner(server, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -144,6 +147,7 @@ class Manager:
             while self.sockets:
                 await asyncio.sleep(0.01)
             self.leaving.clear()
+        self._stopped.set()
         self.events.cut_all()
         if self._runner is not None:
             server = self._runner.server
@@ -306,8 +310,8 @@ class Manager:
         else:
             await call.request.read()
         if fault.hang:
-            await asyncio.get_running_loop().create_future()
-        if fault.cut:
+            await self._stopped.wait()
+        if fault.cut or fault.hang:
             self.cut(call.request)
             return web.Response(status=500)
         if fault.status is not None:
