@@ -148,6 +148,24 @@ def test_an_unknown_image_is_refused_for_good_with_its_name(bench, manager):
     asyncio.run(main())
 
 
+def test_no_more_than_sixteen_are_submitted_at_once(bench, manager):
+    manager.do(lambda m: m.faults.hang("POST /session", times=None))
+
+    def begun():
+        return len(list(bench.root.glob("out/*/session")))
+
+    async def main():
+        async with bench.engine() as engine:
+            specs = [bench.spec("true", case=case) for case in range(40)]
+            tasks = [asyncio.create_task(engine.submit(spec)) for spec in specs]
+            await until(lambda: begun() >= 16 and manager.manager.calls["POST /session"] >= 8)
+            for task in tasks:
+                task.cancel()
+            return begun()
+
+    assert asyncio.run(main()) == 16
+
+
 def test_quota_exceeded_means_wait(tmp_path, monkeypatch, manager):
     bench = bench_at(manager, tmp_path, monkeypatch, key=USER2)
     blocked = [replace(bench.spec("true", case=case), name=f"other-{case}") for case in range(3)]

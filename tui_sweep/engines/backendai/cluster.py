@@ -39,6 +39,9 @@ _PATIENCE = 30.0
 """Seconds that an accepted end may take until it is forced."""
 _REFUSED_PAUSE = 15.0
 """Seconds after a refusal for quota; something of ours that ends wakes us before."""
+_PREPARED = 16
+"""Sessions that are being submitted at once: twice as many as requests that create. So the first are at the
+server while the next are still written down, and a thousand bodies of 8 kB do not wait in memory."""
 
 
 async def survey(*, environ: Mapping[str, str]) -> Facts:
@@ -66,6 +69,7 @@ class BackendaiEngine:
         """Of new sessions."""
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._freed = asyncio.Event()
+        self._submitting = asyncio.Semaphore(_PREPARED)
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: dict[str, asyncio.Task[None]] = {}
         """Who starts and hears an interactive session, by name."""
@@ -151,6 +155,10 @@ class BackendaiEngine:
 
     async def submit(self, spec: SessionSpec) -> None:
         """Create a session, unless its name was used before."""
+        async with self._submitting:
+            await self._submit(spec)
+
+    async def _submit(self, spec: SessionSpec) -> None:
         known = self._watch.sessions.get(spec.name)
         if spec.name in self._ended or (known is not None and known.id):
             return
