@@ -25,6 +25,8 @@ class Records:
         self._dispatch: dict[str, Any] = {}
         """As it was last written."""
         self._next: asyncio.Future[None] | None = None
+        self._last: asyncio.Future[None] | None = None
+        """Done when the entry that was handed over last is on disk, and all before it."""
 
     @property
     def trouble(self) -> str | None:
@@ -50,12 +52,10 @@ class Records:
         """Hand over everything that changed; nothing when nothing did and nobody waits."""
         rows = self._table.take_rows()
         if not (rows or self._facts or answers):
-            if self._next is None:
-                return
-            if self._journal.is_idle:
-                self._next.set_result(None)
+            if self._next is not None:
+                self._settle(self._next)
                 self._next = None
-                return
+            return
         scheduler = self._scheduler
         dispatch = {
             "holding": scheduler.holding,
@@ -68,5 +68,18 @@ class Records:
         if dispatch != self._dispatch:
             facts["dispatch"] = self._dispatch = dispatch
         self._facts = {}
-        done, self._next = self._next, None
-        self._journal.write(Entry(rows, facts, answers, done))
+        self._last, self._next = self.expect(), None
+        self._journal.write(Entry(rows, facts, answers, self._last))
+
+    def _settle(self, awaited: asyncio.Future[None]) -> None:
+        """Nothing changed since the last entry: who waits, waits for that one. A thousand cases that are
+        launched at once would else be a thousand entries behind it."""
+        if self._last is None or self._last.done():
+            _resolve(awaited)
+        else:
+            self._last.add_done_callback(lambda _: _resolve(awaited))
+
+
+def _resolve(awaited: asyncio.Future[None]) -> None:
+    if not awaited.done():
+        awaited.set_result(None)
