@@ -7,6 +7,7 @@ case itself, which ends with 127.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -66,6 +67,7 @@ SITE = ".site"
 _WORDS = {word: name for name, (*_, also) in _INTERPRETERS.items() for word in (name, *also)}
 
 
+@functools.cache
 def interpreter(image: str) -> Interpreter:
     """The language that an image's name speaks of, Python when it says nothing."""
     word = image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()

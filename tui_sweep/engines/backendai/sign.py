@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +53,27 @@ class Signed:
                 f"host:{self.host}",
                 f"content-type:{self.content_type}",
                 f"x-backendai-version:{self.version}",
-                hashlib.new(algorithm).hexdigest(),
+                _nothing(algorithm),
             )
         )
 
 
 def authorization(key: Key, signed: Signed, algorithm: str = "sha256") -> str:
     """The value of the Authorization header."""
-
-    def digest(secret: bytes, text: str) -> bytes:
-        return hmac.digest(secret, text.encode(), algorithm)
-
-    of_the_day = digest(key.secret_key.encode(), signed.at.strftime("%Y%m%d"))
-    signature = digest(digest(of_the_day, signed.host), signed.text(algorithm)).hex()
+    day = signed.date[:10].replace("-", "")
+    secret = _of_the_day(key, day, signed.host, algorithm)
+    signature = hmac.digest(secret, signed.text(algorithm).encode(), algorithm).hex()
     return f"BackendAI signMethod=HMAC-{algorithm.upper()}, credential={key.access_key}:{signature}"
+
+
+@lru_cache(16)
+def _of_the_day(key: Key, day: str, host: str, algorithm: str) -> bytes:
+    """What signs for one host on one day."""
+    of_all_hosts = hmac.digest(key.secret_key.encode(), day.encode(), algorithm)
+    return hmac.digest(of_all_hosts, host.encode(), algorithm)
+
+
+@lru_cache(16)
+def _nothing(algorithm: str) -> str:
+    """The digest of no bytes, in hex."""
+    return hashlib.new(algorithm).hexdigest()

@@ -171,7 +171,7 @@ def _unpacking(load: Load) -> Iterator[str]:
 
 def _assigned(name: str, text: str) -> list[str]:
     """Lines that set a shell variable to any text. What cannot be seen, or be sent, is spelled in octal."""
-    if all(character.isprintable() or character in "\n\t" for character in text):
+    if text.replace("\n", "").replace("\t", "").isprintable():
         return [f"{name}={_quoted(text)}"]
     spelled = "".join(
         chr(byte) if 32 <= byte < 127 and byte not in b"%\\'" else f"\\{byte:03o}"
