@@ -225,21 +225,23 @@ class Client:
     async def _attempt(
         self, wish: Wish, endpoint: str, priority: Priority, seconds: float, body: Mapping[str, Any]
     ) -> Answer:
-        async with self._turn(priority, priority.name.lower()):
-            began = time.perf_counter()
-            status: object = "no answer"
-            largest = LARGEST_LOG if priority is Priority.LOGS else LARGEST_ANSWER
-            try:
-                answer = await self._wire.send(wish, endpoint, timeout=seconds, largest=largest)
-                status = answer.status
-                return self._judged(answer, body, len(wish.body or b""))
-            except Unanswered as error:
-                if error.problem is None:
-                    self.counts["unanswered"] += 1
-                raise
-            finally:
-                took = 1000 * (time.perf_counter() - began)
-                log.debug("method=%s path=%s status=%s ms=%.1f", wish.method, wish.path, status, took)
+        await self._pace.enter(priority)
+        self.counts[priority.name.lower()] += 1
+        began = time.perf_counter()
+        status: object = "no answer"
+        largest = LARGEST_LOG if priority is Priority.LOGS else LARGEST_ANSWER
+        try:
+            answer = await self._wire.send(wish, endpoint, timeout=seconds, largest=largest)
+            status = answer.status
+            return self._judged(answer, body, len(wish.body or b""))
+        except Unanswered as error:
+            if error.problem is None:
+                self.counts["unanswered"] += 1
+            raise
+        finally:
+            self._pace.leave(priority)
+            took = 1000 * (time.perf_counter() - began)
+            log.debug("method=%s path=%s status=%s ms=%.1f", wish.method, wish.path, status, took)
 
     @asynccontextmanager
     async def _turn(self, priority: Priority, word: str) -> AsyncIterator[None]:

@@ -12,7 +12,7 @@ import json
 import random
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -127,9 +127,10 @@ class Transport:
     ) -> Answer:
         """One attempt. Raises Unanswered; an answer of any status is an answer."""
         limits = self._limits(timeout, self._configuration.read_timeout)
-        async with self._response(wish, endpoint, limits) as response:
-            body = await self._read(response, endpoint, largest)
-            return Answer(self._hosts[endpoint], response.status, response.headers, body)
+        with translated(self._hosts[endpoint], limits):
+            async with self._request(wish, endpoint, limits) as response:
+                body = await self._read(response, endpoint, largest)
+                return Answer(self._hosts[endpoint], response.status, response.headers, body)
 
     @asynccontextmanager
     async def stream(self, wish: Wish, endpoint: str) -> AsyncIterator[tuple[Answer, AsyncIterator[bytes]]]:
@@ -137,11 +138,13 @@ class Transport:
 
         With another status than 200 the beginning has the whole body, and nothing follows.
         """
-        async with self._response(wish, endpoint, self._limits(None, SILENCE)) as response:
-            whole = response.status != 200
-            body = await self._read(response, endpoint, _LARGE_BODY) if whole else b""
-            answer = Answer(self._hosts[endpoint], response.status, response.headers, body)
-            yield answer, response.content.iter_any()
+        limits = self._limits(None, SILENCE)
+        with translated(self._hosts[endpoint], limits):
+            async with self._request(wish, endpoint, limits) as response:
+                whole = response.status != 200
+                body = await self._read(response, endpoint, _LARGE_BODY) if whole else b""
+                answer = Answer(self._hosts[endpoint], response.status, response.headers, body)
+                yield answer, response.content.iter_any()
 
     # inside
 
@@ -149,21 +152,18 @@ class Transport:
         connect = self._configuration.connection_timeout
         return aiohttp.ClientTimeout(total=total, connect=connect or None, sock_read=silence or None)
 
-    @asynccontextmanager
-    async def _response(
+    def _request(
         self, wish: Wish, endpoint: str, limits: aiohttp.ClientTimeout
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        with translated(self._hosts[endpoint], limits):
-            url = self._url(wish, endpoint)
-            async with self._http.request(
-                wish.method,
-                url,
-                data=_payload(wish),
-                headers=self._headers(wish, url, self._hosts[endpoint]),
-                timeout=limits,
-                allow_redirects=False,
-            ) as response:
-                yield response
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        url = self._url(wish, endpoint)
+        return self._http.request(
+            wish.method,
+            url,
+            data=_payload(wish),
+            headers=self._headers(wish, url, self._hosts[endpoint]),
+            timeout=limits,
+            allow_redirects=False,
+        )
 
     def _url(self, wish: Wish, endpoint: str) -> URL:
         """Encoded once: what is signed is what is sent."""
