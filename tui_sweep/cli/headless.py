@@ -19,6 +19,7 @@ from tui_sweep.core.scheduler import Cancel
 from tui_sweep.core.session import session_name
 from tui_sweep.core.states import FINAL, State
 from tui_sweep.core.sweep import Sweep
+from tui_sweep.run.garbage import collect_rarely
 from tui_sweep.run.log import log_to
 from tui_sweep.run.runner import Runner, open_runner
 from tui_sweep.store.layout import SweepDir
@@ -58,6 +59,7 @@ def run_headless(folder: SweepDir, *, as_json: bool, quiet: bool) -> int:
 
 async def _run(folder: SweepDir, told: Teller) -> int:
     runner = open_runner(folder, observer=told)
+    collect_rarely()
     interrupts = _Interrupts(runner)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, interrupts.interrupt)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from tui_sweep.core.errors import SweepError
+from tui_sweep.run.garbage import collect_rarely
 from tui_sweep.run.launch import HandShake
 from tui_sweep.run.log import log_to
 from tui_sweep.run.runner import open_runner
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 async def _serve(folder: SweepDir, launcher: HandShake) -> None:
     runner = open_runner(folder)
+    collect_rarely()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, runner.leave)
     loop.add_signal_handler(signal.SIGINT, runner.leave)
