@@ -1,4 +1,5 @@
-"""Run a stand-in manager as a process: prints its URL, ends with its stdin or by a signal."""
+"""Run a stand-in manager as a process: prints its URL, ends by SIGTERM or SIGINT. At each SIGUSR1 it prints
+a line of JSON: how often each route was asked, and how many sessions are in each status."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import argparse
 import asyncio
 import json
 import signal
+from collections import Counter
 from dataclasses import replace
 
 from tests.engines.backendai.manager import ADMIN, IMAGE, Manager, Outcome
@@ -34,6 +36,11 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _tell(manager: Manager) -> None:
+    statuses = Counter(session.status for session in manager.sessions)
+    print(json.dumps({"calls": manager.calls, "statuses": statuses}), flush=True)  # noqa: T201
+
+
 async def _serve(arguments: argparse.Namespace) -> None:
     policy = replace(ADMIN.policy, max_concurrent_sessions=arguments.sessions)
     admin = ADMIN.but(rate_limit=arguments.rate_limit, policy=policy)
@@ -51,6 +58,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, done.set)
+    loop.add_signal_handler(signal.SIGUSR1, _tell, manager)
     async with manager:
         print(manager.url, flush=True)  # noqa: T201
         await done.wait()

@@ -49,16 +49,24 @@ async def events(call: Call) -> web.StreamResponse:
     response.enable_chunked_encoding()
     with manager.events.listening(listener):
         await response.prepare(call.request)
-        while not listener.cut:
-            try:
-                async with asyncio.timeout(manager.ping_seconds):
-                    await listener.stirred.wait()
-            except TimeoutError:
-                await response.write(PING)
-                continue
-            listener.stirred.clear()
-            waiting, listener.waiting = listener.waiting, []
-            if waiting:
-                await response.write(b"".join(waiting))
+        try:
+            await _tell(listener, response, manager.ping_seconds)
+        except ConnectionResetError:
+            return response  # who listened is gone
         manager.cut(call.request)
     return response
+
+
+async def _tell(listener: Listener, response: web.StreamResponse, ping_seconds: float) -> None:
+    """Send what it hears until it is cut off. Raises ConnectionResetError."""
+    while not listener.cut:
+        try:
+            async with asyncio.timeout(ping_seconds):
+                await listener.stirred.wait()
+        except TimeoutError:
+            await response.write(PING)
+            continue
+        listener.stirred.clear()
+        waiting, listener.waiting = listener.waiting, []
+        if waiting:
+            await response.write(b"".join(waiting))
