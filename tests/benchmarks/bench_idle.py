@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measure import SWEEP_TUI, cost, fresh, report
+from measure import SWEEP_TUI, cost, fresh, report, until, watched
 
 CASES = 1000
 WATCH = 20.0
@@ -21,39 +19,6 @@ WATCH = 20.0
 BAR_CPU = 0.02
 """Share of one core."""
 BAR_RSS = 100 * 10**6
-
-
-def until(condition: Callable[[], bool], timeout: float, what: str) -> float:
-    """Seconds until ``condition`` holds. Raises TimeoutError."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > timeout:
-            raise TimeoutError(f"waited {timeout:g} s for {what}")
-        time.sleep(0.1)
-    return time.monotonic() - began
-
-
-def spent(pid: int) -> float:
-    """CPU seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory(pid: int) -> dict[str, int]:
-    """Resident and proportional bytes of a process."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    kilobytes = {
-        name: int(re.search(rf"^{name}:\s+(\d+)", rollup, re.MULTILINE)[1]) for name in ("Rss", "Pss")
-    }
-    return {name.lower(): amount * 1024 for name, amount in kilobytes.items()}
-
-
-def watched(pid: int) -> dict[str, float]:
-    """A process's share of one core over ``WATCH`` seconds, and its memory after them."""
-    before, began = spent(pid), time.monotonic()
-    time.sleep(WATCH)
-    share = (spent(pid) - before) / (time.monotonic() - began)
-    return {"cpu_share": round(share, 5), **memory(pid)}
 
 
 def marked(mark: str) -> list[int]:
@@ -97,7 +62,7 @@ def ours(home: Path) -> dict[str, Any]:
     try:
         until(lambda: now()["counts"].get("running") == CASES, 300, f"{CASES} running cases")
         started = time.monotonic() - began
-        figures = watched(now()["runner"])
+        figures = watched(now()["runner"], WATCH)
         began = time.monotonic()
         cost(SWEEP_TUI, "cancel", sweep, "--all")
         cost(SWEEP_TUI, "wait", sweep, ends=(5,))
@@ -132,7 +97,7 @@ def parallel(home: Path) -> dict[str, Any]:
     )
     try:
         until(lambda: len(marked(mark)) > CASES, 300, "parallel's sleepers")
-        return watched(child.pid)
+        return watched(child.pid, WATCH)
     finally:
         child.kill()
         child.wait()

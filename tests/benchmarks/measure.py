@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -44,6 +45,8 @@ class Cost:
     """What one child took."""
 
     seconds: float
+    cpu: float
+    """Seconds of processors, its children's included."""
     rss: int
     """Peak, bytes. Never below this process's own, which a child starts as."""
     stdout: str
@@ -62,7 +65,41 @@ def cost(*args: str, cwd: Path | None = None, ends: tuple[int, ...] = (0,)) -> C
         if child.returncode not in ends:
             said = err.read().decode("utf-8", "replace")[-2000:]
             raise RuntimeError(f"{' '.join(args[:3])} … ended with {child.returncode}: {said}")
-        return Cost(seconds, usage.ru_maxrss * 1024, out.read().decode("utf-8", "replace"))
+        cpu = usage.ru_utime + usage.ru_stime
+        return Cost(seconds, cpu, usage.ru_maxrss * 1024, out.read().decode("utf-8", "replace"))
+
+
+def until(condition: Callable[[], bool], timeout: float, what: str) -> float:
+    """Seconds until ``condition`` holds. Raises TimeoutError."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > timeout:
+            raise TimeoutError(f"waited {timeout:g} s for {what}")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def spent(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> dict[str, int]:
+    """Resident and proportional bytes of a process."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kilobytes = {
+        name: int(re.search(rf"^{name}:\s+(\d+)", rollup, re.MULTILINE)[1]) for name in ("Rss", "Pss")
+    }
+    return {name.lower(): amount * 1024 for name, amount in kilobytes.items()}
+
+
+def watched(pid: int, seconds: float) -> dict[str, float]:
+    """A process's share of one core over that time, and its memory after it."""
+    before, began = spent(pid), time.monotonic()
+    time.sleep(seconds)
+    share = (spent(pid) - before) / (time.monotonic() - began)
+    return {"cpu_share": round(share, 5), **memory(pid)}
 
 
 def alternated(measures: Mapping[str, Callable[[], Any]], times: int) -> dict[str, list[Any]]:
