@@ -210,14 +210,17 @@ def test_where_no_batch_sessions_are_taken_interactive_ones_are_made_and_it_is_s
 
         async def main():
             async with bench.engine() as engine:
-                spec = bench.spec("exit 3")
-                await start(engine, spec)
-                end = (await follow(engine, spec))[-1]
-                return end, (await engine.facts()).notes, sent.read(spec.sink.folder)
+                specs = [bench.spec("exit 3", case=case) for case in range(3)]
+                for spec in specs:
+                    assert engine.admit(spec) is None
+                await asyncio.gather(*(engine.submit(spec) for spec in specs))  # all are refused as batch
+                kept = [sent.read(spec.sink.folder).kind for spec in specs]
+                ended = [(await follow(engine, spec))[-1] for spec in specs]
+                return ended, (await engine.facts()).notes, kept
 
-        end, notes, kept = asyncio.run(main())
-        assert end.exit_code == 3
-        assert kept.kind == "interactive"
+        ended, notes, kept = asyncio.run(main())
+        assert [end.exit_code for end in ended] == [3, 3, 3]
+        assert kept == ["interactive"] * 3
         assert notes[0].startswith("interactive sessions: this resource group takes no batch ones")
         assert manager.left() == []
 

@@ -27,9 +27,9 @@ def test_nothing_is_kept_of_what_was_not_sent(tmp_path: Path) -> None:
 
 def test_what_was_learned_last_counts(tmp_path: Path) -> None:
     sent.write(tmp_path, Sent())
-    assert sent.read(tmp_path) == Sent()
+    assert sent.read(tmp_path) == Sent(kind="batch")
     sent.write(tmp_path, Sent(ID))
-    assert sent.read(tmp_path) == Sent(ID)
+    assert sent.read(tmp_path) == Sent(ID, kind="batch")
     sent.write_end(tmp_path, END)
     assert told(tmp_path) == END
     assert (tmp_path / "exit").read_text() == "3\n"
@@ -50,7 +50,7 @@ def test_half_of_a_line_takes_nothing_back_and_hides_nothing_after_it(tmp_path: 
     end = (tmp_path / "session").read_bytes()[len(whole) :]
     for size in range(len(end)):
         (tmp_path / "session").write_bytes(whole + end[:size])
-        assert sent.read(tmp_path) == Sent(ID)
+        assert sent.read(tmp_path) == Sent(ID, kind="batch")
         sent.write_end(tmp_path, END)
         assert told(tmp_path) == END
 
@@ -59,3 +59,8 @@ def test_half_of_a_line_takes_nothing_back_and_hides_nothing_after_it(tmp_path: 
 def test_a_file_that_tells_nothing_tells_that_it_was_sent(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "session").write_bytes(damage)
     assert sent.read(tmp_path) == Sent()
+
+
+def test_an_interactive_session_is_known_as_one(tmp_path: Path) -> None:
+    sent.write(tmp_path, Sent(ID, kind="interactive"))
+    assert sent.read(tmp_path) == Sent(ID, kind="interactive")

@@ -171,7 +171,7 @@ class BackendaiEngine:
             try:
                 id_ = await self._create(session)
             except EngineDenied as denied:
-                if not self._may_be_interactive(denied):
+                if not self._may_be_interactive(session, denied):
                     raise
                 id_ = await self._create(session)
         except EngineBusy as busy:
@@ -284,12 +284,12 @@ class BackendaiEngine:
         )
         return await self._client.create(body)
 
-    def _may_be_interactive(self, denied: EngineDenied) -> bool:
-        """Whether sessions are made interactive from now on, because no batch ones are taken here."""
+    def _may_be_interactive(self, session: Session, denied: EngineDenied) -> bool:
+        """Whether sessions are made interactive from now on, because this batch one is not taken here."""
         problem = problem_of(denied)
         if problem is None or not refuses_type(problem):
             return False
-        if self._kind == "interactive" or "starts_at" in self._requested.top:
+        if session.kind == "interactive" or "starts_at" in self._requested.top:
             return False
         log.warning("no batch sessions are taken here, interactive ones are made: said=%s", denied)
         self._kind = "interactive"

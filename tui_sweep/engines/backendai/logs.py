@@ -69,8 +69,9 @@ class Logs:
         return session.name in self._watched
 
     def hasten(self, session: Session) -> None:
-        """Something of it is missing: fetch its log at once if a screen shows it."""
-        if session.name in self._running and self.is_watched(session):
+        """Something of what comes live is missing: fetch its log now, unless that is due soon."""
+        due = session.log_due - asyncio.get_running_loop().time()
+        if session.name in self._running and due > _LIVE_LONGEST:
             self._schedule(session, 0.0)
 
     async def stream(self, session: Session, frames: Iterable[Frame]) -> bool:
@@ -168,7 +169,10 @@ class Logs:
         if session.ending or session.name not in self._running:
             return
         size = len(text or "")
-        if session.name in self._watched:
+        session.streams = session.kind == "interactive" and received is not None  # what comes live may go on
+        if session.streams:
+            pause = _FIRST_PAUSE
+        elif session.name in self._watched:
             pause = min(_LIVE_PAUSE + (_LIVE_LONGEST - _LIVE_PAUSE) * size / KEPT, _LIVE_LONGEST)
         else:
             came = (session.receiver.seen if session.receiver is not None else 0) - before

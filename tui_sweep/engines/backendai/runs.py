@@ -94,11 +94,10 @@ class Runs:
         """Write what came; where something before it is missing, have the log read soon."""
         if not told.stdout:
             return
-        was_live = session.streams
         session.streams = await self._logs.stream(session, frames)
         if session.streams:
             session.grew()
-        elif was_live:
+        else:
             self._logs.hasten(session)
 
 
