@@ -206,6 +206,21 @@ def test_cancelling_while_pending_ends_it_at_once(bench, manager):
     assert manager.left() == []
 
 
+def test_a_session_that_is_cancelled_on_its_way_up_is_not_asked_long_for_a_log(bench, manager):
+    manager.do(lambda m: m.scheduler.delays.update(PREPARING=60.0))
+
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("true")
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "PREPARING")
+            await engine.cancel(spec.name, grace=5)
+            return (await follow(engine, spec))[-1]
+
+    assert asyncio.run(main()).event is Event.VANISHED
+    assert manager.do(lambda m: m.calls["GET /session/*/logs"]) <= 3
+
+
 async def asked_again_and_again(engine, spec):
     """The reports of a session while the panel's figures are read, as a runner does each second."""
 

@@ -34,6 +34,8 @@ _UNHEARD = 20.0
 _AT_ONCE = 4
 _TRIES = 7
 """Tries to have the last log when the server answers that there is none (yet): a minute in all."""
+_TRIES_FOR_NOTHING = 3
+"""The same for one that we had ended before it was seen to run: most likely there never was any."""
 _LARGE = 200_000
 """Characters above which a log is read in a thread."""
 
@@ -201,7 +203,8 @@ class Logs:
         delay = 0.5
         tries = 0
         received = None
-        while tries < _TRIES:
+        most = _TRIES if session.ran or not session.cancelled else _TRIES_FOR_NOTHING
+        while tries < most:
             try:
                 text = await self._client.logs(item.id)
             except EngineUnreachable as error:
