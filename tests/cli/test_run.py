@@ -401,12 +401,15 @@ def test_a_reader_that_goes_away_does_not_stop_the_sweep(run_cli, shown, tmp_pat
     assert summary["counts"] == {"done": 50}
 
 
-def test_keys_configured_choose_the_cluster_and_its_silence_is_told(run_cli):
+@pytest.mark.parametrize("manner", [["--headless"], ["--headless", "--json"], ["--detach"]])
+def test_keys_configured_choose_the_cluster_and_its_silence_is_told(run_cli, state, manner):
     keys = {"BACKEND_ACCESS_KEY": "AK", "BACKEND_SECRET_KEY": "SK-not-shown"}
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        done = run_cli("run", "--exec", "true", "sh", env={**keys, "BACKEND_ENDPOINT": endpoint})
+        done = run_cli("run", *manner, "--exec", "true", "sh", env={**keys, "BACKEND_ENDPOINT": endpoint})
     assert done.returncode == 3
+    assert done.stdout == ""
+    assert list((state / "sweeps").iterdir()) == []
     assert endpoint.removeprefix("http://") in done.stderr
     assert "SK-not-shown" not in done.stderr

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import click
 
 from tui_sweep.core.cases import CaseRow, CaseTable
+from tui_sweep.core.errors import SweepError
 from tui_sweep.core.outcome import INTERRUPTED, exit_code
 from tui_sweep.core.plain import last_line, plain
 from tui_sweep.core.scheduler import Cancel
@@ -24,7 +25,7 @@ from tui_sweep.run.log import log_to
 from tui_sweep.run.runner import Runner, open_runner
 from tui_sweep.store.layout import SweepDir
 from tui_sweep.store.output import tail
-from tui_sweep.store.sweeps import Record, load
+from tui_sweep.store.sweeps import Record, load, remove
 from tui_sweep.view.mask import Mask
 
 _TAIL = 2048
@@ -44,7 +45,10 @@ class Teller(Protocol):
 
 
 def run_headless(folder: SweepDir, *, as_json: bool, quiet: bool) -> int:
-    """Run a sweep to its end in this process; its exit code, or 130 when it was interrupted."""
+    """Run a new sweep to its end in this process; its exit code, or 130 when it was interrupted.
+
+    Raises SweepError; nothing of the sweep is left when it could not begin.
+    """
     record = load(folder)
     log_to(folder.log)
     told: Teller
@@ -54,10 +58,22 @@ def run_headless(folder: SweepDir, *, as_json: bool, quiet: bool) -> int:
         told = Progress(folder, record)
     else:
         told = Lines(folder, record, quiet=quiet)
-    return asyncio.run(_run(folder, told))
+    begun: list[bool] = []
+    try:
+        return asyncio.run(_run(folder, told, begun))
+    except SweepError:
+        if not begun:
+            remove(folder)
+        raise
 
 
-async def _run(folder: SweepDir, told: Teller) -> int:
+async def _run(folder: SweepDir, told: Teller, begun: list[bool]) -> int:
+    """The sweep's whole life. ``begun`` gets an item once it is ours and its engine was reached."""
+
+    def ready() -> None:
+        begun.append(True)
+        told.begin()
+
     runner = open_runner(folder, observer=told)
     collect_rarely()
     interrupts = _Interrupts(runner)
@@ -65,7 +81,7 @@ async def _run(folder: SweepDir, told: Teller) -> int:
     loop.add_signal_handler(signal.SIGINT, interrupts.interrupt)
     loop.add_signal_handler(signal.SIGTERM, interrupts.leave)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # the terminal is gone; the sweep goes on
-    await runner.run(ready=told.begin)
+    await runner.run(ready=ready)
     table = runner.table
     code = exit_code(table.word_counts(), halted=runner.scheduler.halted)
     if interrupts.count:
