@@ -205,6 +205,21 @@ def test_home_is_of_ascii_alone_on_wish(terminal, run_cli):
     assert text.isascii()
 
 
+def test_a_sweep_whose_record_is_damaged_is_no_crash_of_the_screen(terminal, run_cli, home):
+    run_cli("run", "--exec", "true", "sh")
+    (record,) = home.glob("state/sweep-tui/sweeps/*/sweep.json")
+    record.write_text("{}")
+    one = terminal("open")
+    assert one.end() == 4
+    assert "sweep.json: is damaged" in " ".join(one.text().split())
+    home_screen = terminal()
+    home_screen.see("new sweep", "1")
+    home_screen.type("\r")
+    home_screen.see("is damaged")
+    shown = run_cli("show", "@")
+    assert (shown.returncode, shown.stdout) == (4, "")
+
+
 def test_without_a_terminal_open_says_what_to_do(run_cli):
     run_cli("run", "--exec", "true", "sh")
     done = run_cli("open", "@")

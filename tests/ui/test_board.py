@@ -446,6 +446,19 @@ def test_a_sweep_of_hostile_names_is_shown_as_it_is(tmp_path):
     play(body())
 
 
+def test_what_cannot_be_asked_because_the_folder_is_gone_is_told(tmp_path):
+    async def body():
+        context, runner = board(tmp_path, states=["failed"])
+        async with context as pilot:
+            runner.folder.path.rename(tmp_path / "elsewhere")
+            await pilot.press("r")
+            await pilot.app.workers.wait_for_complete()
+            await pilot.pause()
+            assert "cannot be read" in notices(pilot)
+
+    play(body())
+
+
 def test_an_exception_leaves_one_paragraph_and_exit_code_70(tmp_path, capsys):
     folder = make_folder(tmp_path, STATES)
     app = SweepApp(outside(Runner(folder)), sweep=Follower(folder))

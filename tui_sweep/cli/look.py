@@ -106,7 +106,7 @@ def show_command(
 ) -> None:
     """Print one snapshot of SWEEP and its cases."""
     chosen = _states(states)
-    one = follower(settings, sweep)
+    one = follower(settings, sweep).whole()
     summary = one.summary()
     click.echo(json.dumps(summary) if as_json else _heading(summary))
     for row in one.rows(offset=offset, limit=limit or None, states=chosen):

@@ -44,7 +44,7 @@ def show_home(settings: Settings, *, ascii_only: bool = False) -> int:
 
 def _show(settings: Settings, sweep: Follower | None, *, ascii_only: bool = False) -> int:
     if sweep is not None:
-        sweep.make_room()
+        sweep.whole().make_room()
     app = window(settings, sweep, ascii_only=ascii_only)
     app.run()
     return app.return_code or 0
@@ -61,7 +61,7 @@ def window(settings: Settings, sweep: Follower | None, *, ascii_only: bool = Fal
     state = StateDir(settings.state_dir)
     outside = Outside(
         start_runner=start,
-        find=lambda sweep_id: Follower(state.sweep(sweep_id)),
+        find=lambda sweep_id: Follower(state.sweep(sweep_id)).whole(),
         start_sweep=partial(_start_sweep, settings),
         home=partial(_home, settings, ascii_only=plain_ascii),
         painted=painted,

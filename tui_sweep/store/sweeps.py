@@ -102,8 +102,10 @@ def load(folder: SweepDir) -> Record:
             merged=record["merged"],
             created=record["created"],
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{folder.sweep_json}: cannot be read: {error}") from error
+    except OSError as error:
+        raise JournalError(f"{folder.sweep_json}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{folder.sweep_json}: is damaged: {error!r}") from error
 
 
 def about(folder: SweepDir) -> dict[str, Any]:

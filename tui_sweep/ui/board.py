@@ -410,14 +410,15 @@ class BoardScreen(Screen[None]):
     def _ask(self, verb: str, **arguments: Any) -> None:
         from tui_sweep.view.ask import ask  # here, because a board is seen before it asks for anything
 
-        reader = Follower(self._follower.folder)
         try:
-            answer = ask(reader, verb, start_runner=self._start_runner, **arguments)
+            reader = Follower(self._follower.folder)
+            try:
+                answer = ask(reader, verb, start_runner=self._start_runner, **arguments)
+            finally:
+                reader.close()
         except SweepError as error:
             self.app.call_from_thread(self._tell, str(error), severity="error")
             return
-        finally:
-            reader.close()
         severity: Literal["information", "error"] = "information" if answer["ok"] else "error"
         self.app.call_from_thread(self._tell, _told(verb, arguments, answer), severity=severity)
 

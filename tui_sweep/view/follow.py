@@ -49,6 +49,12 @@ class Follower:
         """Up to this one every change of a case that was loaded is in the table."""
         self.refresh()
 
+    def whole(self) -> Follower:
+        """This one, of which more than the journal is wanted. Raises JournalError when what was asked
+        cannot be read."""
+        _ = self.plan
+        return self
+
     def close(self) -> None:
         self._reader.close()
 
