@@ -349,6 +349,8 @@ def test_the_palette_has_the_actions_of_the_board(tmp_path, key):
             titles = [command.title for command in pilot.app.get_system_commands(pilot.app.screen)]
             assert "Cancel this case, or the marked ones" in titles
             assert "Run all failed ones again" in titles
+            assert "Theme" in titles
+            assert len(titles) == len(set(titles))
             await pilot.press(key)
             assert type(pilot.app.screen).__name__ == "CommandPalette"
 

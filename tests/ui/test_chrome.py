@@ -16,6 +16,7 @@ SCENES = {
     "filter": ["slash", *"LR"],
     "palette": ["colon"],
     "palette, no match": ["colon", *"qqq"],
+    "themes": ["colon", *"theme", "enter"],
     "help": ["question_mark", "j"],
     "question": ["asterisk", "r"],
     "log": ["2", "k", "w", "z"],

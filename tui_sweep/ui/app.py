@@ -16,8 +16,10 @@ from rich.text import Text
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
+from textual.theme import ThemeProvider
 
 from tui_sweep.core.errors import SweepError
 from tui_sweep.core.plain import plain
@@ -162,16 +164,19 @@ class SweepApp(App[int]):
 
     def action_command_palette(self) -> None:
         """Every action by its name."""
-        from textual.command import CommandPalette
-
         if not isinstance(self.screen, CommandPalette):
-            self.push_screen(CommandPalette(placeholder="an action, by name", id="--command-palette"))
+            self.push_screen(CommandPalette(placeholder="an action, by name"))
+
+    def search_themes(self) -> None:
+        """Every theme by its name."""
+        self.push_screen(CommandPalette([ThemeProvider], placeholder="a theme, by name"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: every action of the screen below, and Textual's own."""
+        """The palette: every action of the screen below, and the themes. Of Textual's own the other ones
+        are ours already (keys, leaving, zooming)."""
         from tui_sweep.ui.help import key_name
 
-        yield from super().get_system_commands(screen)
+        yield SystemCommand("Theme", "other colours", self.search_themes)
         seen: set[str] = set()
         for active in screen.active_bindings.values():
             binding, node = active.binding, active.node
