@@ -42,3 +42,10 @@ def test_a_resumed_timeline_continues_where_the_last_runner_stopped(tmp_path):
 def test_a_line_that_is_half_written_is_left_out(tmp_path):
     (tmp_path / "timeline").write_bytes(b"1.000 3 0\n2.000 5")
     assert list(read_timeline(tmp_path / "timeline")) == [Sample(1.0, 3, 0)]
+
+
+def test_a_line_that_was_torn_by_a_full_disk_is_left_out_and_the_next_ones_are_not(tmp_path):
+    torn = b"1.000 3 0\n2.02.500 5 1\n2.5\n\xff a b\n3.000 5 1\n"
+    (tmp_path / "timeline").write_bytes(torn)
+    assert list(read_timeline(tmp_path / "timeline")) == [Sample(1.0, 3, 0), Sample(3.0, 5, 1)]
+    Output(tmp_path).resume()

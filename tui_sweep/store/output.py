@@ -90,13 +90,17 @@ class Sample:
 
 
 def read_timeline(path: Path) -> Iterator[Sample]:
-    """The samples of an attempt, oldest first; a last line that is still being written is left out."""
+    """The samples of an attempt, oldest first. Left out are a last line that is still being written, and
+    lines that a full disk or a killed runner left torn. Raises OSError."""
     try:
         file = open(path, "rb")  # closed below: the iterator owns it
     except FileNotFoundError:
         return
     with file:
         for line in file:
-            fields = line.split()
-            if line.endswith(b"\n") and len(fields) == 3:
-                yield Sample(float(fields[0]), int(fields[1]), int(fields[2]))
+            if line.endswith(b"\n"):
+                try:
+                    at, stdout, stderr = line.split()
+                    yield Sample(float(at), int(stdout), int(stderr))
+                except ValueError:
+                    continue
