@@ -184,6 +184,25 @@ def test_export_as_csv_json_and_joblog(sweep, run_cli):
     assert all(len(line.split("\t")) == 9 for line in lines)
 
 
+@pytest.mark.parametrize("words", [["ls"], ["show", "@"], ["wait", "abcdefgh"]])
+def test_a_state_directory_that_cannot_be_read_is_an_error_in_a_line(run_cli, state, words):
+    state.mkdir(parents=True)
+    (state / "sweeps").symlink_to("sweeps")
+    done = run_cli(*words)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"sweep-tui: {state}/sweeps: cannot be read: Too many levels of symbolic links\n"
+
+
+def test_an_output_that_cannot_be_read_is_an_error_in_a_line(sweep, run_cli, folder):
+    sweep("--exec", "echo hello", "sh")
+    stdout = folder() / "out/000/000000.0/stdout"
+    stdout.unlink()
+    stdout.symlink_to("stdout")
+    done = run_cli("log", "@", "0")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"sweep-tui: {stdout}: cannot be read: Too many levels of symbolic links\n"
+
+
 def test_engine_tells_capacity_and_who_waits(run_cli):
     done = run_cli("engine", "--json")
     assert done.returncode == 0

@@ -19,9 +19,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import string
 from dataclasses import dataclass
 from pathlib import Path
+
+from tui_sweep.core.errors import JournalError
 
 _ALPHABET = string.ascii_lowercase + string.digits
 ID_LENGTH = 8
@@ -102,7 +105,14 @@ class StateDir:
         return self.sweeps / f".new-{sweep_id}"
 
     def all(self) -> list[SweepDir]:
-        """Every sweep there is, in no order."""
-        if not self.sweeps.is_dir():
+        """Every sweep there is, in no order. Raises JournalError when the folder cannot be read."""
+        try:
+            return [SweepDir(path) for path in self.sweeps.iterdir() if is_id(path.name)]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return [SweepDir(path) for path in self.sweeps.iterdir() if is_id(path.name)]
+        except OSError as error:
+            raise JournalError(f"{self.sweeps}: cannot be read: {error.strerror}") from error
+
+    def holds(self, sweep_id: str) -> bool:
+        """Whether there is a sweep of this id; one that nobody may look for is none."""
+        return is_id(sweep_id) and os.path.isdir(self.sweep(sweep_id).path)

@@ -15,7 +15,7 @@ from typing import Any
 from tui_sweep.core.errors import JournalError, UsageError
 from tui_sweep.core.sweep import Sweep
 from tui_sweep.store import journal
-from tui_sweep.store.layout import StateDir, SweepDir, is_id, new_id
+from tui_sweep.store.layout import StateDir, SweepDir, new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +131,10 @@ def newest_first(state: StateDir) -> list[tuple[SweepDir, dict[str, Any]]]:
 def find(state: StateDir, called: str) -> SweepDir:
     """The sweep that a user calls by its id, a unique prefix of it, its name, or ``@`` for the latest.
 
-    Raises UsageError when there is none, or more than one.
+    Raises UsageError when there is none, or more than one, and JournalError when it cannot be known.
     """
-    if is_id(called) and (folder := state.sweep(called)).path.is_dir():
-        return folder
+    if state.holds(called):
+        return state.sweep(called)
     known = newest_first(state)
     if not known:
         raise UsageError(f"there is no sweep in {state.sweeps}; start one with: sweep-tui run")

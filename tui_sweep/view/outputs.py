@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from tui_sweep.core.errors import JournalError
 from tui_sweep.store.output import read_timeline
 
 Stream = Literal["stdout", "stderr"]
@@ -25,7 +26,14 @@ class OutputReader:
         self._read = dict.fromkeys(streams, 0)
 
     def new(self) -> Iterator[tuple[Stream, bytes]]:
-        """Everything that was not given yet, in blocks."""
+        """Everything that was not given yet, in blocks. Raises JournalError when it cannot be read."""
+        try:
+            yield from self._all()
+        except OSError as error:
+            where = error.filename or self._folder
+            raise JournalError(f"{where}: cannot be read: {error.strerror}") from error
+
+    def _all(self) -> Iterator[tuple[Stream, bytes]]:
         if len(self._streams) > 1:
             for sample in read_timeline(self._folder / "timeline"):
                 yield from self._up_to("stdout", sample.stdout)

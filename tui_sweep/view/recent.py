@@ -115,7 +115,7 @@ class Recent:
             return
         try:
             ids = [folder.id for folder in self._state.all()]
-        except OSError:
+        except JournalError:
             ids = []
         self._born = {sweep_id: self._born.get(sweep_id) or self._birth(sweep_id) for sweep_id in ids}
         self._order = sorted(self._born, key=lambda sweep_id: (self._born[sweep_id], sweep_id), reverse=True)
@@ -202,5 +202,5 @@ def _times(path: Path) -> tuple[int, int]:
 def _runner(folder: SweepDir) -> int | None:
     try:
         return holder(folder.lock)
-    except OSError:
+    except JournalError:
         return None  # somebody else's sweep
