@@ -187,6 +187,22 @@ def test_quota_exceeded_means_wait(tmp_path, monkeypatch, manager):
     assert busy.retry_after >= 5
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_may_have_two_sessions_waiting_gets_four_through(tmp_path, monkeypatch, version):
+    async def one(engine, spec):
+        while engine.admit(spec) is not None:
+            await engine.room()
+        await engine.submit(spec)
+        return (await follow(engine, spec))[-1].exit_code
+
+    async def main(bench):
+        async with bench.engine() as engine, asyncio.timeout(LIMIT):
+            return await asyncio.gather(*(one(engine, bench.spec("true", case=case)) for case in range(4)))
+
+    with served(version=version) as manager:
+        assert asyncio.run(main(bench_at(manager, tmp_path, monkeypatch, key=USER2))) == [0] * 4
+
+
 def test_cancelling_while_pending_ends_it_at_once(bench, manager):
     async def main():
         async with bench.engine() as engine:

@@ -104,7 +104,8 @@ class BackendaiEngine:
             await self._client.close()
             raise
         limits = self._outlook.limits
-        self._backlog = Backlog(concurrent=limits.concurrent, pending=limits.pending)
+        pending = self._client.dialect.most_pending(limits.pending)
+        self._backlog = Backlog(concurrent=limits.concurrent, pending=pending)
         self._logs = Logs(self._client)
         self._runs = Runs(self._client, self._logs, lambda session: self._startup(session.spec))
         self._watch = Watch(

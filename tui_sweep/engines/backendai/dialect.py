@@ -81,8 +81,12 @@ class Dialect:
     has_rolling_count: bool
     """GraphQL knows ``rolling_count`` of a key (24.09)."""
     pending_limit_at_creation: bool
-    """More waiting sessions than allowed are refused (26). Before, with more than that waiting *none*
-    ever starts: who has so many must not create another."""
+    """More waiting sessions than allowed are refused (26). Before, with as many as that waiting *none*
+    ever starts (seen on 25.5.2)."""
+
+    def most_pending(self, limit: int | None) -> int | None:
+        """How many may wait where the policy says ``limit``; None is no limit."""
+        return limit if limit is None or self.pending_limit_at_creation else max(limit - 1, 1)
 
     @property
     def create_keys(self) -> frozenset[str]:

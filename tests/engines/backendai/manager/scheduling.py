@@ -112,11 +112,11 @@ class Scheduler:
         return self.running[owner] >= policy.max_concurrent_sessions or self._too_many(session)
 
     def _too_many(self, session: Session) -> bool:
-        """25.x: more pending than allowed, and none of them ever starts."""
+        """25.x: as many pending as allowed, and none of them ever starts."""
         limit = session.owner.policy.max_pending_session_count
         if limit is None or "pending_session_count_limit" not in self.dialect.predicates:
             return False
-        return len(self.store.pending[session.owner.access_key]) > limit
+        return len(self.store.pending[session.owner.access_key]) >= limit
 
     def _size(self, session: Session) -> Size:
         return tuple(session.asked.slots.get(slot, Decimal(0)) for slot in self.total)
