@@ -237,8 +237,9 @@ def test_an_engine_that_does_not_answer_at_adoption_changes_nothing(tmp_path, mo
     assert states(folder) == ["done"]
 
 
-def test_a_session_of_an_ended_case_is_ended_on_the_engine(tmp_path):
-    folder = make(tmp_path, cases=1)
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_session_of_an_ended_case_is_ended_on_the_engine_unless_it_is_kept(tmp_path, keep):
+    folder = make(tmp_path, cases=1, keep=keep)
     engine = FakeEngine(auto=lambda spec: 0)
 
     async def lives():
@@ -248,7 +249,7 @@ def test_a_session_of_an_ended_case_is_ended_on_the_engine(tmp_path):
         await run(folder, engine)
 
     asyncio.run(lives())
-    assert engine.cancelled == [(f"{folder.id}-0", 10.0)]
+    assert engine.cancelled == ([] if keep else [(f"{folder.id}-0", 10.0)])
 
 
 def test_a_command_is_answered_in_the_commit_of_its_effect(tmp_path):

@@ -11,6 +11,8 @@ PENDING, STARTING, RUNNING   its word       its end             VANISHED
 CANCELLING                   cancel again   its end (by cause)  VANISHED (by cause)
 final                        cancel         nothing             nothing
 ============================ ============== =================== ============ =====================
+
+With ``--keep`` a final case's session is left alone.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from tui_sweep.core.cases import CaseTable
 from tui_sweep.core.errors import EngineError
 from tui_sweep.core.session import Report, SessionSpec
 from tui_sweep.core.states import ENDINGS, FINAL, LIVE, Event, State
+from tui_sweep.core.sweep import Sweep
 from tui_sweep.engines.base import Engine
 from tui_sweep.store.output import Output
 
@@ -79,6 +82,7 @@ class Adopter(Protocol):
     """What adoption needs of the runner."""
 
     engine: Engine
+    sweep: Sweep
     table: CaseTable
 
     def spec(self, index: int) -> tuple[SessionSpec, Output]: ...
@@ -110,7 +114,7 @@ async def adopt(runner: Adopter) -> None:
     reports = await _asked(lambda: runner.engine.find(specs)) if specs else {}
     for spec, output in known.values():
         _adopt_one(runner, spec, output, reports.get(spec.name))
-    for name in strays:
+    for name in () if runner.sweep.keep else strays:
         log.warning("ending a session that nobody waits for: session=%s", name)
         runner.end(name)
 
