@@ -341,6 +341,21 @@ def test_a_session_whose_end_the_server_does_not_hear_of_is_ended_with_its_exit_
     assert manager.left() == []
 
 
+def test_a_session_whose_agent_was_stopped_is_lost_and_has_not_failed(tmp_path, monkeypatch):
+    async def main(manager):
+        bench = bench_at(manager, tmp_path, monkeypatch)
+        async with bench.engine() as engine:
+            spec = bench.spec("sleep 1000")
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+            manager.do(lambda m: m.restart_agent())
+            return (await follow(engine, spec))[-1]
+
+    with served(version="25.5.2") as manager:
+        end = asyncio.run(main(manager))
+    assert (end.event, end.reason) == (Event.VANISHED, "its agent was stopped while it ran")
+
+
 def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):
     async def main():
         async with bench.engine() as engine:

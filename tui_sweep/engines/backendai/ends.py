@@ -75,6 +75,8 @@ def _without_end(
             if why
             else ("cancelled by the server before it ran"),
         )
+    if item.info == "task-cancelled":  # called a failure by the server, and the program has not failed
+        return Event.VANISHED, None, why
     if item.info == "task-timeout":
         return Event.ERRED, None, why
     if item.result == "SUCCESS":

@@ -36,6 +36,7 @@ _CAUSES = {
     "image-pull-failed": "the server could not pull its image",
     "bootstrap-timeout": "its bootstrap script took too long",
     "hang-timeout": "ended by the server: it hung between two states",
+    "task-cancelled": "its agent was stopped while it ran",
     "agent-termination": "its agent was shut down",
     "abnormal-termination": "its container was killed from outside",
     "self-terminated": "its container ended by itself",

@@ -264,9 +264,12 @@ class Manager:
                 self.scheduler.terminate(session, reason)
 
     def restart_agent(self) -> None:
-        """The agent is started anew and finds its containers, but what waited for their commands is gone."""
+        """The agent is started anew and finds its containers, but what waited for their commands is gone: 26.9.6
+        hears no more of them, 25.5.2 calls them failed at once."""
         for session in self.alive:
             session.unheard = True
+            if not self.dialect.is_26 and session.status == "RUNNING":
+                self.scheduler.command_ended(session, 130, reason="task-cancelled")
 
     def drop_streams(self) -> None:
         """Every event stream breaks off."""
