@@ -160,6 +160,11 @@ class Official:
         assert answer.status == 200, answer
         return str(answer.body["result"]["logs"])
 
+    def has_printed(self, session: Session, text: str) -> bool:
+        """Whether a text stands in the log of a session's container, if it has one by now."""
+        answer = self.send("GET", f"/session/{session.id}/logs")
+        return answer.status == 200 and text in answer.body["result"]["logs"]
+
     def destroy(self, session: Session) -> None:
         """Ends a session of any user, whatever it is doing. One that has ended in between is no error."""
         owner = (

@@ -57,6 +57,12 @@ class Release:
         return self.series < 26
 
     @property
+    def finds_its_containers(self) -> bool:
+        """Whether an agent that is started anew ends the sessions it finds as any others. Before 26 their containers
+        stay, and hold cpus: "network None not found"."""
+        return self.series >= 26
+
+    @property
     def registry_in_etcd(self) -> bool:
         """Whether container registries are keys in etcd; later they are a table."""
         return self.series <= 23

@@ -132,6 +132,12 @@ class Stack:
         if wait:
             self._wait_for_agent()
 
+    def renew_agent(self) -> None:
+        """Starts the agent anew, with no container of a session."""
+        self.stop_agent()
+        self._remove_containers()
+        self.start_agent()
+
     def forget_requests(self) -> None:
         """Makes the manager forget how many requests each user has sent in this quarter of an hour."""
         with socket.create_connection(("127.0.0.1", PORTS["redis"]), timeout=5) as connection:
