@@ -133,5 +133,10 @@ def test_servers_that_say_why_are_believed():
     data = {"scheduler": {"failed_predicates": [{"name": "concurrency", "msg": "You cannot run more\x07"}]}}
     assert said(data, "predicate-checks-failed") == "You cannot run more\\x07"
     assert said({"scheduler": {"msg": "no instances"}}, None) == "no instances"
-    assert said({}, "no-available-instances") == "no available instances"
+    assert said({}, "scheduler-error") == "scheduler error"
     assert said({"scheduler": [1]}, None) is None
+
+
+def test_servers_that_say_no_more_than_that_there_is_no_room_are_told_by_our_figures():
+    data = {"scheduler": {"msg": "Could not find a contiguous resource region", "failed_predicates": []}}
+    assert said(data, "no-available-instances") is None

@@ -189,7 +189,10 @@ def why(
 
 
 def said(data: Mapping[str, Any], info: str | None) -> str | None:
-    """The reason that servers before 26 give themselves, in ``status_data.scheduler``."""
+    """The reason that servers before 26 give themselves, in ``status_data.scheduler``; None where it is that there is
+    no room, which our figures tell better ("Could not find a contiguous resource region in any agent …")."""
+    if info == "no-available-instances":
+        return None
     scheduler = _mapping(data.get("scheduler"))
     failed = scheduler.get("failed_predicates")
     texts = []
@@ -199,7 +202,7 @@ def said(data: Mapping[str, Any], info: str | None) -> str | None:
             texts.append(str(text))
     if not texts and scheduler.get("msg"):
         texts.append(str(scheduler["msg"]))
-    if not texts and info in ("no-available-instances", "predicate-checks-failed", "scheduler-error"):
+    if not texts and info in ("predicate-checks-failed", "scheduler-error"):
         texts.append(info.replace("-", " "))
     return plain("; ".join(texts))[:_LONGEST] or None
 
