@@ -237,6 +237,29 @@ def test_a_session_that_is_cancelled_on_its_way_up_is_not_asked_long_for_a_log(b
     assert manager.do(lambda m: m.calls["GET /session/*/logs"]) <= 3
 
 
+def test_a_session_that_is_being_ended_is_not_told_any_more_why_it_waits(bench, manager):
+    async def main():
+        async with bench.engine() as engine:
+            specs = [bench.spec("sleep 1000", case=case) for case in range(3)]
+            for spec in specs:
+                await start(engine, spec)
+            session = engine._watch.sessions[specs[2].name]
+            await until(lambda: session.status == "PENDING")
+            manager.do(lambda m: m.faults.delay("DELETE /session/*", 1.0))
+            ending = asyncio.create_task(engine.cancel(session.name, grace=5))
+            while not session.cancelled:
+                await asyncio.sleep(0)
+            told = len(session.reports)
+            await engine.facts()
+            assert not [report.reason for report in session.reports[told:]]
+            await ending
+            for spec in specs:
+                await engine.cancel(spec.name, grace=0)
+                await follow(engine, spec)
+
+    asyncio.run(main())
+
+
 async def asked_again_and_again(engine, spec):
     """The reports of a session while the panel's figures are read, as a runner does each second."""
 

@@ -258,7 +258,11 @@ class BackendaiEngine:
     async def facts(self) -> Facts:
         """Capacity, limits and who waits, as last read; never older than the panel needs."""
         sessions = self._watch.sessions.values()
-        waiting = [session for session in sessions if event(session.status) is Event.ACCEPTED]
+        waiting = [
+            session
+            for session in sessions
+            if event(session.status) is Event.ACCEPTED and not session.cancelled
+        ]
         running = sum(event(session.status) in (Event.PREPARING, Event.STARTED) for session in sessions)
         for session, reason in self._outlook.reasons(waiting, self._setting.sweep.slots, running):
             session.tell(
