@@ -119,6 +119,7 @@ class Official:
     def room(self) -> dict[str, Room]:
         """Of each kind of slot that the one agent has."""
         (agent,) = self.graphql(_ROOM)["agent_list"]["items"]
+        assert agent["status"] == "ALIVE"
         has, held = json.loads(agent["available_slots"]), json.loads(agent["occupied_slots"])
         return {slot: Room(int(has[slot]), int(held.get(slot, 0))) for slot in has if int(has[slot])}
 

@@ -41,9 +41,9 @@ class Release:
         return self.series >= 26
 
     @property
-    def tells_why(self) -> bool:
-        """Whether it tells an ordinary user why a session waits; 26.9.6 tells its place in the queue instead."""
-        return self.series < 26
+    def tells_places(self) -> bool:
+        """Whether it tells an ordinary user the places of her sessions in the queue."""
+        return self.series >= 26
 
     @property
     def ends_starting(self) -> bool:

@@ -10,16 +10,12 @@ import pytest
 
 from tests.cluster import network
 from tests.cluster.accounts import ADMIN, ENDPOINT, INACTIVE, MONITOR, ROOM, USER, USER2, Account
-from tests.cluster.official import Official
+from tests.cluster.official import Official, Room
 from tests.cluster.release import Release, number
 from tests.cluster.stack import Stack
 from tests.cluster.state import PORTS
 
 pytestmark = pytest.mark.cluster
-
-ROOM_QUERY = (
-    "query { agent_list(limit: 10, offset: 0) { items { id status available_slots occupied_slots } } }"
-)
 
 
 def test_the_manager_is_that_of_the_release(release: Release) -> None:
@@ -53,11 +49,9 @@ def test_the_monitor_may_ask_twenty_times(stack: Stack, release: Release) -> Non
 
 
 def test_the_agent_has_room_for_two_cpus(official: Official) -> None:
-    agents = official.graphql(ROOM_QUERY)["agent_list"]["items"]
-    assert [agent["status"] for agent in agents] == ["ALIVE"]
-    slots = json.loads(agents[0]["available_slots"])
-    assert int(slots["cpu"]) == ROOM
-    assert int(slots["mem"]) > 2 << 30
+    room = official.room()
+    assert room["cpu"] == Room(total=ROOM, used=0)
+    assert room["mem"].total > 2 << 30
 
 
 def test_batch_sessions_run_to_their_result(official: Official) -> None:
@@ -88,8 +82,7 @@ def test_a_third_session_waits_until_there_is_room(official: Official) -> None:
     for filler in fillers:
         official.wait(filler, lambda session: session.status == "RUNNING")
     late = official.create("late-one", "echo my turn")
-    (agent,) = official.graphql(ROOM_QUERY)["agent_list"]["items"]
-    assert int(json.loads(agent["occupied_slots"])["cpu"]) == ROOM
+    assert official.room()["cpu"].used == ROOM
     assert official.session(late).status == "PENDING"
     assert official.wait(late, lambda session: not session.is_live).result == "SUCCESS"
     assert "my turn\r\n" in official.log(late)
