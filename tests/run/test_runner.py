@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 
 import pytest
 
@@ -89,6 +90,18 @@ def test_the_intent_is_on_disk_before_the_engine_is_called(tmp_path):
 
     asyncio.run(run(folder, Looking(auto=lambda spec: 0)))
     assert seen == [(State.SUBMITTING, True)] * 20
+
+
+def test_what_an_engine_tells_of_a_case_is_heard_to_its_end(tmp_path):
+    """A generator that is dropped while it could still go on costs the loop a task for each case."""
+    dropped = []
+
+    async def main():
+        sys.set_asyncgen_hooks(finalizer=dropped.append)
+        await run(make(tmp_path, cases=5), FakeEngine(auto=lambda spec: 0))
+
+    asyncio.run(main())
+    assert dropped == []
 
 
 def test_room_limits_how_many_live_and_the_others_wait_with_the_reason(tmp_path):

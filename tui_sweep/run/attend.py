@@ -97,10 +97,12 @@ async def _followed(runner: Attendant, spec: SessionSpec) -> None:
     delay = _FIRST_DELAY
     while True:
         try:
-            async for report in runner.engine.follow(spec):
-                runner.tell(spec, report)
-                if report.event in ENDINGS:
-                    return
+            ended = False
+            async for report in runner.engine.follow(spec):  # which stops behind the end: one that is left
+                runner.tell(spec, report)  # before costs the loop a task and a word to itself
+                ended = report.event in ENDINGS
+            if ended:
+                return
             _tell(runner, spec, Event.VANISHED, "the engine stopped telling of it")
             return
         except EngineDenied as denied:
