@@ -594,12 +594,12 @@ def stream(*chunks: bytes, then: Callable[[], Any] | None = None) -> Callable[[w
     return handle
 
 
-async def listen(client: Client) -> tuple[list[tuple[str, dict[str, Any]]], EngineError]:
+async def listen(client: Client, **options: Any) -> tuple[list[tuple[str, dict[str, Any]]], EngineError]:
     """What is heard until the stream ends, and what it ends with."""
     heard: list[tuple[str, dict[str, Any]]] = []
     query = {"sessionName": "*", "scope": "*"}
     try:
-        async for event in client.stream_events("/events/session", query):
+        async for event in client.stream_events("/events/session", query, **options):
             heard += [event]
     except EngineError as error:
         return heard, error
@@ -623,6 +623,20 @@ def test_events_are_heard_and_the_end_of_the_stream_is_an_error():
             assert seen.target == "/events/session?sessionName=*&scope=*"
             assert is_rightly_signed(seen)
             assert client.counts["stream"] == 1
+
+    asyncio.run(main())
+
+
+def test_events_that_nobody_wants_are_not_read():
+    async def main():
+        async with serving(Site()) as site, opened(site) as client:
+            told = b"".join(
+                b'event: %s\ndata: {"sessionName": "a"}\n\n' % name
+                for name in (b"kernel_started", b"session_started", b"kernel_terminated")
+            )
+            site.answers["/events/session"] = [stream(told)]
+            heard, _ = await listen(client, unread=("kernel_",))
+            assert [name for name, _ in heard] == ["", "session_started"]
 
     asyncio.run(main())
 

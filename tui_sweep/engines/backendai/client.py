@@ -168,10 +168,11 @@ class Client:
         return data
 
     async def stream_events(
-        self, path: str, query: Mapping[str, str] | None = None
+        self, path: str, query: Mapping[str, str] | None = None, *, unread: tuple[str, ...] = ()
     ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """(name, data) of each event; first ("", {}) when the stream is open, so that nothing before
-        it was told. Never returns: ends with an EngineError when the stream breaks off or falls silent.
+        it was told. Those whose names begin like one of ``unread`` are passed over. Never returns: ends
+        with an EngineError when the stream breaks off or falls silent.
         """
         endpoint = self._wire.endpoint
         parser = EventStream()
@@ -190,7 +191,7 @@ class Client:
             yield "", {}
             async for chunk in chunks:
                 for name, text in _fed(parser, chunk, answer.host):
-                    if (data := _data(text)) is not None:
+                    if not name.startswith(unread) and (data := _data(text)) is not None:
                         yield name, data
         raise Unanswered(f"{answer.host} ended the event stream")
 

@@ -29,9 +29,10 @@ class EventStream:
         rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
         found = []
         for line in lines:
-            whole = bytes(self._rest + line)
-            self._rest.clear()
-            if (event := self._line(whole.rstrip(b"\r\n"))) is not None:
+            if self._rest:
+                line = bytes(self._rest + line)
+                self._rest.clear()
+            if (event := self._line(line.rstrip(b"\r\n"))) is not None:
                 found.append(event)
         self._after_return = bool(lines) and not rest and lines[-1].endswith(b"\r")
         self._rest += rest
@@ -46,14 +47,13 @@ class EventStream:
         if not line:
             return self._complete()
         field, _, value = line.partition(b":")  # a comment has no field
-        text = value.removeprefix(b" ").decode("utf-8", "replace")
         if field == b"event":
-            self._name = text
+            self._name = _text(value)
         elif field == b"data":
             self._size += len(value)
             if self._size > LONGEST:
                 raise ValueError("an event of the stream is too long")
-            self._data.append(text)
+            self._data.append(_text(value))
         return None
 
     def _complete(self) -> tuple[str, str] | None:
@@ -61,3 +61,7 @@ class EventStream:
         self._name, self._size = "", 0
         self._data.clear()
         return event
+
+
+def _text(value: bytes) -> str:
+    return value.removeprefix(b" ").decode("utf-8", "replace")
