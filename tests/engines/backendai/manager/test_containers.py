@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from pathlib import Path
@@ -77,6 +78,9 @@ def test_it_runs_as_a_process_and_prints_its_url() -> None:
         url = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
         async with aiohttp.ClientSession() as http, http.get(f"{url}/") as response:
             assert await response.json() == {"version": "v8.20240915", "manager": "25.5.2"}
+        process.send_signal(signal.SIGUSR1)
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))
+        assert told == {"calls": {"GET /": 1}, "statuses": {}}
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 60) == 0
 
