@@ -59,6 +59,8 @@ _SAMPLE, _QUIET_SAMPLE = 0.2, 2.0
 _CROWD, _CROWD_SAMPLE = 250, 5.0
 """Samples a second of all cases together that were silent for a second; but each has one in so many seconds.
 One costs 15 us, so a thousand sleepers take 0.4 % of a core."""
+_SILENT = (State.SUBMITTING, State.PENDING)
+"""Cases in these have not begun to write."""
 _FACTS, _QUIET_FACTS = 1.0, 10.0
 """Seconds between two writings of the facts, while something happens and while nothing does."""
 _GATHER = 0.02
@@ -360,7 +362,7 @@ class Runner:
             index = live.spec.case
             if self._live.get(index) is not live:
                 continue  # it has ended since
-            if self.table.state.item(index) != State.SUBMITTING:
+            if self.table.state.item(index) not in _SILENT:
                 self._sample_one(index, live, now)
             self._plan_sample(live, now)
 

@@ -11,7 +11,6 @@ A 429 stops everything but terminations, for 5 s and up to 60 s when it repeats 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Mapping
 from enum import IntEnum
@@ -39,7 +38,6 @@ _TRICKLE_SHARE, _TRICKLE = 0.05, 0.2
 _WINDOW = 900.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 60.0
 """Seconds of silence after a 429, and after many."""
-_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class Pace:
@@ -164,4 +162,6 @@ class Pace:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
+    if text is None or len(text) > 9 or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text)

@@ -31,6 +31,7 @@ _BEGIN = "\x1esweep-tui begin "
 _END = "\x1esweep-tui end "
 _NOISE_LINES = 20
 _NOISE_LENGTH = 8192
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,6 @@ class Receiver:
 
     def __init__(self, sink: Sink) -> None:
         """Raises OSError."""
-        sink.create()
         self._notes = sink.folder / "gaps"
         self._files: dict[Stream, _File] = {"out": _File(sink.stdout), "err": _File(sink.stderr)}
         self._run: str | None = None
@@ -97,7 +97,11 @@ class Receiver:
         self._last = False
         self.log_bytes = 0
         """Characters of the log at the last fetch: near the limit of the server, it is about to lose some."""
-        self._resume()
+        try:
+            self._resume()
+        except FileNotFoundError:
+            sink.create()
+            self._resume()
 
     @property
     def seen(self) -> int:
@@ -227,7 +231,7 @@ class Receiver:
 
     def _append(self, file: _File, data: bytes) -> None:
         """At the end of the file; what of it cannot be written is taken again the next time."""
-        target = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        target = os.open(file.path, _APPEND, 0o666)
         try:
             while data:
                 done = os.write(target, data)
@@ -258,11 +262,11 @@ class Receiver:
     def _reset(self, file: _File) -> None:
         """Where the stream is, by the file as it is now, with a torn line completed."""
         file.pending.clear()
+        target = os.open(file.path, _APPEND, 0o666)  # made as soon as possible, as on this machine
         try:
-            file.size = os.stat(file.path).st_size
-        except FileNotFoundError:
-            file.size = 0
-            self._append(file, b"")  # made as soon as possible, as on this machine
+            file.size = os.fstat(target).st_size
+        finally:
+            os.close(target)
         while file.gaps and file.gaps[-1].at > file.size:
             file.gaps.pop()  # somebody else cut the file
         if not file.gaps:

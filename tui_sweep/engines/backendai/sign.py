@@ -38,10 +38,11 @@ class Signed:
     version: str
     """As in X-BackendAI-Version."""
 
-    @property
-    def date(self) -> str:
-        """The value of the Date header."""
-        return self.at.isoformat()
+    date: str = field(init=False)
+    """The value of the Date header."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "date", self.at.isoformat())
 
     def text(self, algorithm: str = "sha256") -> str:
         """What is signed: seven lines, the last one the digest of no bytes."""
