@@ -1,6 +1,13 @@
 """Sizes of a growing output, and when they were so."""
 
-from tui_sweep.store.output import Output, Sample, read_timeline
+import os
+
+import pytest
+
+from tui_sweep.core.errors import JournalError
+from tui_sweep.store.output import Output, Sample, read_timeline, tail
+from tui_sweep.view.log import LogView
+from tui_sweep.view.outputs import OutputReader
 
 
 def test_a_sample_is_kept_only_when_something_changed(tmp_path):
@@ -49,3 +56,19 @@ def test_a_line_that_was_torn_by_a_full_disk_is_left_out_and_the_next_ones_are_n
     (tmp_path / "timeline").write_bytes(torn)
     assert list(read_timeline(tmp_path / "timeline")) == [Sample(1.0, 3, 0), Sample(3.0, 5, 1)]
     Output(tmp_path).resume()
+
+
+def test_a_pipe_that_a_case_put_in_place_of_a_file_stops_nobody(tmp_path):
+    output = Output(tmp_path)
+    for path in (output.stdout, output.stderr, output.timeline):
+        os.mkfifo(path)
+    assert tail(output.stdout, 10) == b""
+    assert list(read_timeline(output.timeline)) == []
+    with pytest.raises(JournalError, match="cannot be read"):
+        list(OutputReader(tmp_path).new())
+    view = LogView(tmp_path)
+    view.grow()
+    assert view.count == 0
+    output._sizes = (1, 1)  # a sample that has something to say
+    with pytest.raises(OSError, match="No such device"):
+        output.sample(1.0)

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tui_sweep.store.output import at_once
+
 Counts = npt.NDArray[np.int64]
 """Line numbers, numbers of lines or offsets in bytes."""
 
@@ -231,7 +233,7 @@ class LineIndex:
 def _opened(path: Path) -> Iterator[int | None]:
     """A descriptor to read with, None where there is no file."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = at_once(str(path), os.O_RDONLY)
     except FileNotFoundError:
         yield None
         return

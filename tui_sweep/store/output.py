@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def at_once(path: str, flags: int) -> int:
+    """``opener`` of files that a case can reach: what it put in their place, a pipe say, must not stop
+    whoever opens it."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+
+
 class Output:
     """One attempt's files; what an engine sees as its Sink."""
 
@@ -58,7 +64,7 @@ class Output:
         sizes = (_size(self._names[0]), _size(self._names[1]))
         if sizes != self._sizes:
             self._sizes = sizes
-            with open(self.timeline, "ab") as file:
+            with open(self.timeline, "ab", opener=at_once) as file:
                 file.write(b"%.3f %d %d\n" % (now, *sizes))
         return sum(sizes)
 
@@ -66,7 +72,7 @@ class Output:
 def tail(path: str | Path, size: int) -> bytes:
     """The last bytes of a file, at most ``size``; none when it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=at_once) as file:
             file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
             return file.read(size)
     except OSError:
@@ -93,7 +99,7 @@ def read_timeline(path: Path) -> Iterator[Sample]:
     """The samples of an attempt, oldest first. Left out are a last line that is still being written, and
     lines that a full disk or a killed runner left torn. Raises OSError."""
     try:
-        file = open(path, "rb")  # closed below: the iterator owns it
+        file = open(path, "rb", opener=at_once)  # closed below: the iterator owns it
     except FileNotFoundError:
         return
     with file:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_sweep.store.lines import Counts
+from tui_sweep.store.output import at_once
 
 _STEP = 1 << 20
 """Bytes read at once: 30,000 samples, 15 ms."""
@@ -63,7 +64,7 @@ class Timeline:
         """
         if not self.behind():
             return False
-        with open(self._path, "rb") as file:
+        with open(self._path, "rb", opener=at_once) as file:
             file.seek(self._read)
             block = file.read(_STEP)
         whole = block[: block.rfind(b"\n") + 1]
@@ -75,7 +76,7 @@ class Timeline:
     def recent(self) -> Samples:
         """The newest 400 samples or so, whether the timeline was read or not."""
         try:
-            file = open(self._path, "rb")  # closed below
+            file = open(self._path, "rb", opener=at_once)  # closed below
         except FileNotFoundError:
             return _parsed(b"")
         with file:

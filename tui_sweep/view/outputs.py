@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tui_sweep.core.errors import JournalError
-from tui_sweep.store.output import read_timeline
+from tui_sweep.store.output import at_once, read_timeline
 
 Stream = Literal["stdout", "stderr"]
 _BLOCK = 1 << 20
@@ -31,7 +31,7 @@ class OutputReader:
             yield from self._all()
         except OSError as error:
             where = error.filename or self._folder
-            raise JournalError(f"{where}: cannot be read: {error.strerror}") from error
+            raise JournalError(f"{where}: cannot be read: {error.strerror or error}") from error
 
     def _all(self) -> Iterator[tuple[Stream, bytes]]:
         if len(self._streams) > 1:
@@ -46,7 +46,8 @@ class OutputReader:
         if end is not None and end <= self._read[stream]:
             return
         try:
-            file = open(self._folder / stream, "rb")  # closed below, before the next block is asked for
+            # closed below, before the next block is asked for
+            file = open(self._folder / stream, "rb", opener=at_once)
         except FileNotFoundError:
             return
         with file:

@@ -198,7 +198,7 @@ class Claim:
 def _read(path: str) -> tuple[str, float] | None:
     """The beginning of a small file and when it was written; None when it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
