@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -162,27 +163,32 @@ def test_a_missing_journal_is_an_error_and_is_not_created(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
+@contextmanager
 def full():
-    """Makes files grow no more, as on a full disk; gives room again when it is called."""
+    """Files grow no more, as on a full disk. Within a test: pytest's own output may be a file."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
 
-def test_what_ended_is_read_where_no_file_can_grow(path, full):
-    reader = Reader(path)
-    assert reader.facts() == {"counts": {"waiting": 3}}
-    reader.close()
+def test_what_ended_is_read_where_no_file_can_grow(path):
+    with full():
+        reader = Reader(path)
+        told = reader.facts()
+        reader.close()
+    assert told == {"counts": {"waiting": 3}}
     assert {file.name for file in path.parent.iterdir()} <= {path.name, "sweep.db-shm", "sweep.db-wal"}
 
 
-def test_a_reader_from_a_full_disk_sees_what_is_written_when_there_is_room(path, full):
-    reader = Reader(path)
-    before = reader.version()
-    assert reader.version() == before
-    full()
+def test_a_reader_from_a_full_disk_sees_what_is_written_when_there_is_room(path):
+    with full():
+        reader = Reader(path)
+        before = reader.version()
+        again = reader.version()
+    assert again == before
     writer = sqlite3.connect(path)
     with writer:
         writer.execute("UPDATE facts SET value = '7'")

@@ -138,7 +138,7 @@ def test_older_servers_are_sent_no_key_that_they_refuse(received, version):
         (["--priority", "101"], "--priority"),
         (["-v", "a:"], "-v"),
         (["--bootstrap-script", "/nowhere/at.all"], "--bootstrap-script"),
-        (["--type", "interactive"], "--type interactive"),
+        (["--type", "interactive", "--starts-at", "+1h"], "--starts-at"),
     ],
 )
 def test_an_option_that_cannot_be_read_is_refused_before_anything_exists(managers, received, words, said):

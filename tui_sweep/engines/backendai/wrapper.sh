@@ -45,7 +45,7 @@ _sweep_again() {
   until [ -s "$_sweep_once/code" ] || [ "$_sweep_n" -ge 10 ]; do
     _sweep_p=
     read -r _sweep_p <"$_sweep_once/pid"
-    if [ -z "$_sweep_p" ] || ! _sweep_lives "$_sweep_p"; then _sweep_n=$((_sweep_n + 1)); fi
+    _sweep_lives "${_sweep_p:-none}" || _sweep_n=$((_sweep_n + 1))
     sleep 1
   done 2>/dev/null
   _sweep_c=143
