@@ -63,6 +63,12 @@ class Release:
         return self.series >= 26
 
     @property
+    def tells_of_its_agent(self) -> bool:
+        """Whether a session whose agent was stopped is told from one that failed: 23.9.10 calls both task-finished,
+        with the result FAILURE."""
+        return self.series >= 25
+
+    @property
     def registry_in_etcd(self) -> bool:
         """Whether container registries are keys in etcd; later they are a table."""
         return self.series <= 23
