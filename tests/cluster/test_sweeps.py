@@ -30,8 +30,9 @@ LIMIT = 240.0
 class Sweeper:
     """Runs `sweep-tui` with a state folder of its own, as one account."""
 
-    def __init__(self, state: Path, account: Account) -> None:
+    def __init__(self, state: Path, account: Account, kind: str = "batch") -> None:
         self.state = state
+        self.kind = kind
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("BACKEND_")}
         self.env |= {**environ(account), "SWEEP_TUI_STATE": str(state)}
         self.env.pop("PYTHONUNBUFFERED", None)
@@ -58,11 +59,11 @@ class Sweeper:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         """A sweep in the foreground to its end."""
-        return self.do("run", "--headless", *SMALL, *words)
+        return self.do("run", "--headless", "--type", self.kind, *SMALL, *words)
 
     def detach(self, *words: str) -> None:
         """A sweep in the background; it holds the folder and has reached the cluster."""
-        done = self.do("run", "--detach", *SMALL, *words)
+        done = self.do("run", "--detach", "--type", self.kind, *SMALL, *words)
         assert done.returncode == 0, done.stderr
 
     def cases(self) -> list[dict[str, Any]]:
@@ -104,10 +105,10 @@ def sweeper(tmp_path: Path, official: Official) -> Iterator[Callable[[Account], 
     """A way to run sweeps as an account; what still runs at the end is cancelled."""
     made: list[Sweeper] = []
 
-    def make(account: Account = USER) -> Sweeper:
+    def make(account: Account = USER, kind: str = "batch") -> Sweeper:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(Sweeper(folder, account))
+        made.append(Sweeper(folder, account, kind))
         return made[-1]
 
     yield make
@@ -122,6 +123,13 @@ def sweeper(tmp_path: Path, official: Official) -> Iterator[Callable[[Account], 
                 one.do("wait", json.loads(line)["id"])
 
 
+@pytest.fixture(params=["batch", "interactive"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What a case becomes on the cluster."""
+    assert isinstance(request.param, str)
+    return request.param
+
+
 @pytest.fixture
 def agent(stack: Stack, official: Official) -> Iterator[None]:
     """An agent that a test stops: afterwards it is as at the beginning."""
@@ -134,8 +142,8 @@ def running(count: int) -> Callable[[list[dict[str, Any]]], bool]:
     return lambda cases: sum(case["state"] == "running" for case in cases) == count
 
 
-def test_the_four_cases_of_the_manual_print_their_lines(sweeper: Callable[..., Sweeper]) -> None:
-    one = sweeper()
+def test_the_four_cases_of_the_manual_print_their_lines(sweeper: Callable[..., Sweeper], kind: str) -> None:
+    one = sweeper(kind=kind)
     done = one.run(
         "-c", 'import os; print("Hello world, {}".format(os.environ["CASENO"]))',
         "-e", "CASENO=$X", "--env-range=X=case:1,2,3,4", IMAGE,
@@ -144,8 +152,10 @@ def test_the_four_cases_of_the_manual_print_their_lines(sweeper: Callable[..., S
     assert [one.log(case) for case in range(4)] == [b"Hello world, %d\n" % (case + 1) for case in range(4)]
 
 
-def test_exit_codes_bytes_and_memory_come_back_as_they_were(sweeper: Callable[..., Sweeper]) -> None:
-    one = sweeper()
+def test_exit_codes_bytes_and_memory_come_back_as_they_were(
+    sweeper: Callable[..., Sweeper], kind: str
+) -> None:
+    one = sweeper(kind=kind)
     commands = [
         "exit 3",
         r"printf 'a\000b\377\303(\r\033[2J한글 end'; printf 'e\000\200' >&2",
@@ -169,8 +179,8 @@ def ranges(values: list[str]) -> list[str]:
     return ["--range", "W=case:" + ",".join(values)]
 
 
-def test_files_travel_with_their_build_and_exec_steps(sweeper: Callable[..., Sweeper]) -> None:
-    one = sweeper()
+def test_files_travel_with_their_build_and_exec_steps(sweeper: Callable[..., Sweeper], kind: str) -> None:
+    one = sweeper(kind=kind)
     (one.state / "sub").mkdir()
     (one.state / "Makefile").write_text("all:\n\techo unused\n")
     (one.state / "main.py").write_text("print(open('made').read(), open('sub/data').read(), end='')\n")
@@ -188,8 +198,8 @@ def test_files_travel_with_their_build_and_exec_steps(sweeper: Callable[..., Swe
     ]
 
 
-def test_five_megabytes_of_output_arrive_whole(sweeper: Callable[..., Sweeper]) -> None:
-    one = sweeper()
+def test_five_megabytes_of_output_arrive_whole(sweeper: Callable[..., Sweeper], kind: str) -> None:
+    one = sweeper(kind=kind)
     program = "for number in range(500_000): print(f'{number:09d}')"
     assert one.run("-c", program, IMAGE).returncode == 0
     assert one.cases()[0]["reason"] is None
@@ -227,9 +237,9 @@ def test_more_cases_than_there_is_room_wait_with_the_managers_own_figures(
 
 
 def test_cancelling_works_while_pending_starting_and_running(
-    sweeper: Callable[..., Sweeper], release: Release
+    sweeper: Callable[..., Sweeper], release: Release, kind: str
 ) -> None:
-    one = sweeper()
+    one = sweeper(kind=kind)
     one.detach("--exec", "sleep 300", "--range", "N=range:7", "-e", "N=$N", IMAGE)
     for word in ("starting", "pending", "running"):
         was = any(cancelled_while(one, word) for _ in range(3))
@@ -307,9 +317,9 @@ def test_a_rate_limit_slows_a_sweep_down_and_ends_it_truly(
 
 
 def test_a_runner_killed_in_the_middle_is_gone_on_from_and_runs_nothing_twice(
-    sweeper: Callable[..., Sweeper], official: Official
+    sweeper: Callable[..., Sweeper], official: Official, kind: str
 ) -> None:
-    one = sweeper()
+    one = sweeper(kind=kind)
     one.detach(
         "--exec", "echo begun; sleep 20; echo through $$N", "-e", "N=$N", "--range", "N=range:3", IMAGE
     )
@@ -323,9 +333,9 @@ def test_a_runner_killed_in_the_middle_is_gone_on_from_and_runs_nothing_twice(
 
 
 def test_a_manager_that_is_restarted_in_the_middle_costs_no_case(
-    sweeper: Callable[..., Sweeper], stack: Stack, release: Release
+    sweeper: Callable[..., Sweeper], stack: Stack, release: Release, kind: str
 ) -> None:
-    one = sweeper()
+    one = sweeper(kind=kind)
     one.detach("--exec", "echo begun; sleep 20; echo through", "--range", "N=range:3", "-e", "N=$N", IMAGE)
     wait_until_begun(one, release, ROOM)
     stack.stop_manager()
