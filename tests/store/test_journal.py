@@ -183,6 +183,13 @@ def test_what_ended_is_read_where_no_file_can_grow(path):
     assert {file.name for file in path.parent.iterdir()} <= {path.name, "sweep.db-shm", "sweep.db-wal"}
 
 
+@pytest.mark.parametrize("log", ["sweep.db-wal", "sweep.db-journal"])
+def test_a_journal_that_a_log_is_beside_is_not_taken_for_one_that_does_not_change(path, log):
+    path.with_name(log).write_bytes(b"x")
+    with full(), pytest.raises(JournalError):
+        Reader(path)
+
+
 def test_a_reader_from_a_full_disk_sees_what_is_written_when_there_is_room(path):
     with full():
         reader = Reader(path)

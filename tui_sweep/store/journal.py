@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -54,6 +55,8 @@ _FEW = 200
 """Rows that are committed in place: 1 ms."""
 _BUSY_SECONDS = 0.25
 """How long a commit waits for whoever else has the write-ahead log; nobody but a stranger ever does."""
+_NO_ROOM = ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_READONLY")
+"""How the errors begin that a reader gets where it cannot make the file that it shares with a writer."""
 _CHECKPOINT = 1000
 """Pages, as estimated, in the write-ahead log after which they go into the database."""
 
@@ -271,9 +274,9 @@ class Reader:
         self._opened += 1
         try:
             self._connection, self._still = self._connected(""), None
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             still = self._alone()
-            if still is None:
+            if still is None or not error.sqlite_errorname.startswith(_NO_ROOM):
                 raise
             self._connection, self._still = self._connected("&immutable=1"), still
 
@@ -284,13 +287,16 @@ class Reader:
         return connection
 
     def _alone(self) -> tuple[int, int] | None:
-        """Size and time of the file while it is all there is; None when a write-ahead log is beside it."""
+        """Size and time of the file while it is all there is; None when a log of what is being written is
+        beside it."""
+        logs = (f"{self._path}-wal", f"{self._path}-journal")
         try:
-            log = self._path.with_name(f"{self._path.name}-wal")
+            if any(os.path.exists(log) and os.path.getsize(log) for log in logs):
+                return None
             about = self._path.stat()
-            return None if log.exists() and log.stat().st_size else (about.st_size, about.st_mtime_ns)
         except OSError:
             return None
+        return about.st_size, about.st_mtime_ns
 
     def close(self) -> None:
         self._connection.close()
