@@ -475,10 +475,10 @@ def test_a_log_that_cannot_be_read_says_why_and_comes_back(run: Run, monkeypatch
         real = os.open
         locked = [True]
 
-        def opened(path: Path, flags: int) -> int:
+        def opened(path: Path, flags: int, mode: int = 0o777) -> int:
             if locked[0]:
                 raise PermissionError(13, "Permission denied", str(path))
-            return real(path, flags)
+            return real(path, flags, mode)
 
         monkeypatch.setattr(os, "open", opened)
         await board.show()
