@@ -227,6 +227,33 @@ def test_ends_that_nobody_saw_are_read_at_the_next_start(tmp_path):
     assert states(folder) == ["done", "lost"]
 
 
+def test_a_timeline_that_cannot_be_written_keeps_no_sweep_from_being_resumed(tmp_path):
+    folder = make(tmp_path, cases=2)
+    engine = FakeEngine()
+
+    async def lives():
+        async def leave(runner):
+            await until(lambda: runner.table.counts[State.RUNNING] == 2)
+            runner.leave()
+
+        await run(folder, engine, meanwhile=leave)
+        for index in range(2):
+            attempt = folder.attempt(index, 0)
+            (attempt / "timeline").mkdir(parents=True, exist_ok=True)
+            (attempt / "stdout").write_bytes(b"said")
+        engine.end(f"{folder.id}-0", 0)
+
+        async def end(runner):
+            engine.end(f"{folder.id}-1", 0)
+
+        await run(folder, engine, meanwhile=end)
+
+    asyncio.run(lives())
+    follower = Follower(folder)
+    assert [(State(row.state).word, row.output_bytes) for row in follower.rows()] == [("done", 4)] * 2
+    follower.close()
+
+
 def test_an_engine_that_does_not_answer_at_adoption_changes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("tui_sweep.run.adopt._FIRST_DELAY", 0.01)
     folder = make(tmp_path, cases=1)

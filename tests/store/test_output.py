@@ -69,6 +69,6 @@ def test_a_pipe_that_a_case_put_in_place_of_a_file_stops_nobody(tmp_path):
     view = LogView(tmp_path)
     view.grow()
     assert view.count == 0
+    output.resume()
     output._sizes = (1, 1)  # a sample that has something to say
-    with pytest.raises(OSError, match="No such device"):
-        output.sample(1.0)
+    assert output.sample(1.0) == 0

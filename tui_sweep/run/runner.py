@@ -367,11 +367,7 @@ class Runner:
             self._plan_sample(live, now)
 
     def _sample_one(self, index: int, live: Live, now: float) -> None:
-        try:
-            size = live.output.sample(now)
-        except OSError as error:
-            log.error("timeline cannot be written: session=%s error=%s", live.spec.name, error)
-            return
+        size = live.output.sample(now)
         if size != self.table.output_bytes.item(index):
             live.grown = now
             self.table.grew(index, size)

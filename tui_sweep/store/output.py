@@ -7,10 +7,14 @@ A size that shrinks means that the case truncated its own stream.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 def at_once(path: str, flags: int) -> int:
@@ -55,17 +59,25 @@ class Output:
             pass
 
     def resume(self) -> None:
-        """Continue a timeline that an earlier runner wrote."""
-        for sample in read_timeline(self.timeline):
-            self._sizes = (sample.stdout, sample.stderr)
+        """Continue a timeline that an earlier runner wrote, as far as it can be read."""
+        with suppress(OSError):
+            for sample in read_timeline(self.timeline):
+                self._sizes = (sample.stdout, sample.stderr)
 
     def sample(self, now: float) -> int:
-        """Note the sizes if they changed since the last sample; bytes of both. Two stats, 4 µs."""
+        """Note the sizes if they changed since the last sample; bytes of both. Two stats, 4 µs.
+
+        A sample that finds no room is missing later, and the case goes on: it is an order that is lost,
+        and no output.
+        """
         sizes = (_size(self._names[0]), _size(self._names[1]))
         if sizes != self._sizes:
             self._sizes = sizes
-            with open(self.timeline, "ab", opener=at_once) as file:
-                file.write(b"%.3f %d %d\n" % (now, *sizes))
+            try:
+                with open(self.timeline, "ab", opener=at_once) as file:
+                    file.write(b"%.3f %d %d\n" % (now, *sizes))
+            except OSError as error:
+                log.error("timeline cannot be written: path=%s error=%s", self.timeline, error)
         return sum(sizes)
 
 
@@ -82,7 +94,7 @@ def tail(path: str | Path, size: int) -> bytes:
 def _size(name: str) -> int:
     try:
         return os.stat(name).st_size
-    except FileNotFoundError:
+    except OSError:
         return 0
 
 
