@@ -42,6 +42,7 @@ class Said:
     counts: tuple[tuple[State, int], ...]
     cases: int
     running: str
+    """How many run, and with a limit how many of those it allows are between their submission and their end."""
     elapsed: str
     left: str
     note: str
@@ -53,6 +54,7 @@ def said(follower: Follower, now: float, *, typical: float | None = None) -> Sai
     facts, counts = follower.facts, follower.counts
     about, dispatch = facts["sweep"], facts.get("dispatch", {})
     live = sum(counts.get(state.word, 0) for state in LIVE)
+    running = counts.get(State.RUNNING.word, 0)
     limit = dispatch.get("max_parallel")
     ended = facts.get("ended")
     if follower.is_finished:
@@ -72,7 +74,7 @@ def said(follower: Follower, now: float, *, typical: float | None = None) -> Sai
         engine=plain(_engine(follower)),
         counts=tuple((state, counts[state.word]) for state in _ORDER if counts.get(state.word)),
         cases=follower.cases,
-        running=f"run {live}/{limit}" if limit else f"run {live}",
+        running=f"run {running}  sent {live}/{limit}" if limit else f"run {running}",
         elapsed=brief((ended or now) - about["started"]),
         left=left,
         note=note,
