@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -283,3 +285,18 @@ def test_http_to_a_port_that_speaks_https_is_told(certificate):
             assert site.url.removeprefix("https://") in str(error)
 
     asyncio.run(main())
+
+
+def test_no_certificates_are_read_before_they_are_needed(certificate):
+    code = (
+        "import os, ssl\n"
+        "before = dict(os.environ)\n"
+        "from tui_sweep.engines.backendai.transport import aiohttp\n"
+        "assert dict(os.environ) == before\n"
+        "for one in aiohttp.connector._SSL_CONTEXT_VERIFIED, ssl.create_default_context():\n"
+        "    print(one.cert_store_stats()['x509'])\n"
+    )
+    environ = {**os.environ, "SSL_CERT_FILE": str(certificate), "SSL_CERT_DIR": os.devnull}
+    words = [sys.executable, "-c", code]
+    told = subprocess.run(words, env=environ, capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["0", "1"]

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
 from yarl import URL
 
 from tui_sweep import __version__
 from tui_sweep.core.errors import EngineDenied
 from tui_sweep.engines.backendai.configuration import Configuration, host_of
+from tui_sweep.engines.backendai.http import aiohttp
 from tui_sweep.engines.backendai.problems import Problem, is_page, short
 from tui_sweep.engines.backendai.sign import Key, Signed, authorization
 from tui_sweep.engines.backendai.verdicts import Refused, Unanswered, unreadable
