@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
 
 from tests.engines.backendai.manager.dialects import Dialect
 from tests.engines.backendai.manager.sessions import Session
@@ -42,6 +42,28 @@ class Listener:
         return self.name in ("*", session.name)
 
 
+_HOLE = "\x01"
+_MORE = {"kernelId": _HOLE, "clusterRole": "main", "clusterIdx": 1}
+
+
+@lru_cache(512)
+def _around(name: str, reason: str, code: int | None, more: tuple[str, ...], is_26: bool) -> tuple[str, ...]:
+    """What stands before, between and behind the session's name, its owner's key, its id and its kernel's."""
+    content = {
+        "reason": reason,
+        **dict.fromkeys(("sessionName", "ownerAccessKey", "sessionId"), _HOLE),
+        "exitCode": code,
+        **{key: _MORE[key] for key in more},
+    }
+    text = json.dumps(content, separators=(",", ":") if is_26 else None)
+    return tuple(f"event: {name}\r\ndata: {text}\r\n\r\n".split(_quoted(_HOLE)))
+
+
+@lru_cache(4096)
+def _quoted(text: str) -> str:
+    return json.dumps(text)
+
+
 class Events:
     """Tells listeners; keeps nothing for those who come later."""
 
@@ -72,12 +94,12 @@ class Events:
         if delivered is not None and name not in delivered:
             return
         # 23.9 adds the kernel's id; 26.x loses the exit code
-        more: dict[str, Any] = {"kernelId": session.kernel_id} if delivered is not None else {}
+        more = ("kernelId",) if delivered is not None else ()
         self._tell(name, session, reason, None if self._dialect.is_26 else exit_code, more, of_kernel=False)
 
     def kernel(self, event: str, session: Session, reason: str, *, exit_code: int | None = None) -> None:
         """Tell of a session's main kernel."""
-        more = {"kernelId": session.kernel_id, "clusterRole": "main", "clusterIdx": 1}
+        more = ("kernelId", "clusterRole", "clusterIdx")
         code = None if self._dialect.is_26 else exit_code
         self._tell(f"kernel_{event}", session, reason, code, more, of_kernel=True)
 
@@ -87,22 +109,17 @@ class Events:
         session: Session,
         reason: str,
         code: int | None,
-        more: dict[str, Any],
+        more: tuple[str, ...],
         *,
         of_kernel: bool,
     ) -> None:
         self.told.append((name, session.name))
         if not self.listeners:
             return
-        content = {
-            "reason": reason,
-            "sessionName": session.name,
-            "ownerAccessKey": session.owner.access_key,
-            "sessionId": session.id,
-            "exitCode": code,
-        } | more
-        text = json.dumps(content, separators=(",", ":") if self._dialect.is_26 else None)
-        data = f"event: {name}\r\ndata: {text}\r\n\r\n".encode()
+        before, *behind = _around(name, reason, code, more, self._dialect.is_26)
+        values = (session.name, session.owner.access_key, session.id, session.kernel_id)
+        told = (f"{_quoted(value)}{text}" for value, text in zip(values, behind, strict=False))
+        data = f"{before}{''.join(told)}".encode()
         for listener in self.listeners:
             if listener.hears(session, of_kernel=of_kernel):
                 listener.waiting.append(data)
