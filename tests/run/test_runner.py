@@ -13,6 +13,7 @@ from tui_sweep.core.ranges import parse_range
 from tui_sweep.core.scheduler import Cancel
 from tui_sweep.core.states import Event, State
 from tui_sweep.core.sweep import Sweep
+from tui_sweep.run import runner as runner_module
 from tui_sweep.run.runner import Runner
 from tui_sweep.store import commands
 from tui_sweep.store.layout import StateDir
@@ -102,6 +103,21 @@ def test_what_an_engine_tells_of_a_case_is_heard_to_its_end(tmp_path):
 
     asyncio.run(main())
     assert dropped == []
+
+
+def test_output_that_an_engine_tells_of_is_seen_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "_SAMPLE", 1e6)
+    engine = FakeEngine()
+
+    async def meanwhile(runner):
+        await until(lambda: runner.table.counts[State.RUNNING] == 1)
+        (spec,) = engine.alive.values()
+        spec.sink.stdout.write_bytes(b"hello\n")
+        engine.report(spec.name, None, status="RUNNING")
+        await until(lambda: runner.table.output_bytes[0] == 6)
+        engine.end(spec.name, 0)
+
+    asyncio.run(run(make(tmp_path, cases=1), engine, meanwhile=meanwhile))
 
 
 def test_room_limits_how_many_live_and_the_others_wait_with_the_reason(tmp_path):
