@@ -21,9 +21,10 @@ XDG = ("CONFIG", "DATA", "STATE", "CACHE")
 @pytest.fixture(autouse=True, scope="session")
 def usual_signals() -> None:
     """Programs under test are started as from a terminal, however this run was started: what nohup or a
-    shell's ``&`` makes of SIGHUP and SIGINT would be inherited."""
+    shell's ``&`` makes of these signals would be inherited."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
