@@ -9,7 +9,7 @@ PYTHONS := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test check bench format screenshots pictures clean \
-    cluster-up cluster-down test-cluster test-cluster-all
+    cluster-up cluster-down test-cluster test-cluster-all bench-cluster
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 25
@@ -55,6 +55,9 @@ test-cluster-all: $(VENV)/.installed-dev ## the same on each of the three, one a
 	@status=0; for version in 26.9.6 25.5.2 23.9.10; do \
 	  $(MAKE) test-cluster VERSION=$$version || status=1; \
 	done; exit $$status
+
+bench-cluster: $(VENV)/.installed-dev ## beside the official client on a real cluster: the table of the README, in 25 minutes
+	$(BIN)/python -m tests.cluster.side_by_side
 
 screenshots: $(VENV)/.installed-dev ## pictures of a real run of the demo, into screenshots/
 	$(BIN)/python -m tests.screenshots
