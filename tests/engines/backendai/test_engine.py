@@ -410,6 +410,22 @@ def test_a_quiet_case_costs_at_most_four_requests(bench, manager):
     assert sum(calls.values()) <= 4 * 8 + 12  # opening, the event stream and the figures of the queue
 
 
+def test_steps_that_change_nothing_for_a_case_are_not_asked_about(bench, manager):
+    steps = ("SCHEDULED", "PREPARING", "PREPARED", "CREATING", "RUNNING", "TERMINATING")
+    manager.do(lambda m: m.scheduler.delays.update(dict.fromkeys(steps, 0.6)))
+
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("true")
+            before = manager.do(lambda m: m.calls["POST /admin/gql"])
+            await start(engine, spec)
+            await follow(engine, spec)
+            return manager.do(lambda m: m.calls["POST /admin/gql"]) - before
+
+    # whether its name was used, its creation, the two steps that are news, that it runs, its end
+    assert asyncio.run(main()) <= 7
+
+
 def test_a_stream_of_events_that_breaks_costs_no_case(bench, manager):
     manager.do(lambda m: m.faults.answer("GET /events/session", 502, b"<html>bad gateway</html>", times=100))
     assert ends(bench, "exit 3")[0].exit_code == 3

@@ -20,8 +20,9 @@ from tui_sweep.engines.base import Facts
 
 log = logging.getLogger(__name__)
 
-_FRESH, _IDLE_FRESH = 5.0, 60.0
-"""Seconds for which what was read holds, while sessions of ours wait and while none does."""
+_FRESH, _LONG_FRESH, _IDLE_FRESH = 5.0, 20.0, 60.0
+"""Seconds for which what was read holds: while sessions of ours wait, doubled each time that nothing has
+changed, and while none does."""
 _COUNT_NODES = 60.0
 """Seconds between two counts of what the nodes have in all."""
 _TOLD = 100
@@ -44,13 +45,14 @@ class Outlook:
         self._totals_due = 0.0
         self._places: dict[str, int] = {}
         self._due = 0.0
+        self._fresh = _FRESH
         self._reading: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Read it for the first time. Raises EngineError: a group that is not ours shows here."""
         self.limits = await queue.read_limits(self._client)
         await self._read_shares()
-        self._due = time.monotonic() + _FRESH
+        self._due = time.monotonic() + self._fresh
         if self._prefix and self._client.dialect.queue_position:
             self._scope = await listing.own_scope(self._client)
 
@@ -112,7 +114,7 @@ class Outlook:
         now = time.monotonic()
         if now < self._due or (self._reading is not None and not self._reading.done()):
             return
-        self._due = now + (_FRESH if busy else _IDLE_FRESH)
+        self._due = now + (self._fresh if busy else _IDLE_FRESH)
         self._reading = asyncio.get_running_loop().create_task(self._read(busy))
 
     async def _read_shares(self) -> None:
@@ -127,9 +129,12 @@ class Outlook:
         self._shares = await queue.read_shares(self._client, self._project, self._group, self._totals)
 
     async def _read(self, busy: bool) -> None:
+        before = self._shares, self._places
         try:
             await self._read_shares()
             if busy and self._scope:
                 self._places = await listing.places(self._client, self._scope, self._prefix)
         except EngineError as error:
             log.info("no figures of the cluster: error=%s", error)
+        is_new = (self._shares, self._places) != before
+        self._fresh = _FRESH if is_new else min(2 * self._fresh, _LONG_FRESH)
