@@ -27,8 +27,7 @@ from typing import Any
 
 import pyte
 from bench_grid import CASES, ENDED, sweep_folder
-from bench_idle import memory
-from measure import SWEEP_TUI, alternated, fresh, median, report
+from measure import SWEEP_TUI, alternated, fresh, median, memory, report
 
 SIZE = (120, 40)
 HERE = Path(__file__)
