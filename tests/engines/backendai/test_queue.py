@@ -140,3 +140,14 @@ def test_servers_that_say_why_are_believed():
 def test_servers_that_say_no_more_than_that_there_is_no_room_are_told_by_our_figures():
     data = {"scheduler": {"msg": "Could not find a contiguous resource region", "failed_predicates": []}}
     assert said(data, "no-available-instances") is None
+
+
+def test_what_a_server_calls_ours_and_free_at_once_is_not_free():
+    """Seen on 26.9.6 just after two sessions were scheduled: 2 of 4 cpus, where there are 2."""
+    group = {"using": {"cpu": "2"}, "remaining": {"cpu": "2"}}
+    site = Presets({"scaling_groups": {"default": group}})
+    shares = asyncio.run(read_shares(site, "team", None, {"default": amounts(cpu=2)}))
+    assert capacity(shares, "default") == {"cpu": {"total": "2", "used": "2"}}
+    assert told(shares, running=2, asked=Slots({"cpu": 1})).startswith(
+        "short of cpu: asks 1, 0 free in default"
+    )

@@ -386,6 +386,7 @@ class BackendaiEngine:
 
     def _moved(self, session: Session) -> None:
         """Something about a session changed."""
+        self._outlook.stir()
         if session.ended or event(session.status) is Event.ACCEPTED:
             self._leave(session)
         if session.ended:

@@ -61,6 +61,11 @@ class Outlook:
         if self._reading is not None:
             self._reading.cancel()
 
+    def stir(self) -> None:
+        """Something of ours has moved: what was read holds no longer than usual."""
+        self._fresh = _FRESH
+        self._due = min(self._due, time.monotonic() + _FRESH)
+
     def reasons(self, waiting: Sequence[Session], asked: Slots, running: int) -> list[tuple[Session, str]]:
         """Why each of these waits now, where that is another reason than it was told last.
 

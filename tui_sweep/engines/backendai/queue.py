@@ -138,6 +138,8 @@ async def read_shares(client: Api, group: str, resource_group: str | None, total
         name = plain(str(name))
         for slot, amount in totals.get(name, {}).items():
             held[slot] = max(amount - free.get(slot, Decimal(0)), held.get(slot, Decimal(0)))
+            # of what has just been taken a server may say for a while that it is ours, and free (26.9.6)
+            free[slot] = max(min(free.get(slot, Decimal(0)), amount - held[slot]), Decimal(0))
         groups[name] = (held, free)
     return Shares(
         mine=_amounts(told.get("keypair_using")),
