@@ -145,7 +145,7 @@ def test_the_last_answer_that_was_lost_is_not_asked_for_again(bench, manager):
 
 def test_a_process_that_was_killed_is_followed_by_one_that_loses_and_doubles_nothing(bench, manager):
     async def main():
-        spec = gated(bench, "echo began >> runs; " + GATED + "; cat runs")
+        spec = gated(bench, "echo began >> runs; cat runs; " + GATED)
         async with bench.engine() as engine:
             await start(engine, spec)
             await until(written(spec, b"first\n"))
@@ -157,7 +157,21 @@ def test_a_process_that_was_killed_is_followed_by_one_that_loses_and_doubles_not
 
     end, printed = asyncio.run(main())
     assert end.exit_code == 3
-    assert printed == b"first\nlast\n"
+    assert printed == b"began\nfirst\nlast\n"
+
+
+def test_a_run_that_is_refused_before_it_began_ends_its_session(bench, manager):
+    """Its case would be called running for ever."""
+    manager.do(lambda m: m.faults.answer("POST /session/*", 403, b'{"title": "no"}', times=None))
+
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("true")
+            await start(engine, spec)
+            return (await follow(engine, spec))[-1]
+
+    assert asyncio.run(main()).event is Event.VANISHED
+    assert manager.left() == []
 
 
 def test_a_manager_that_is_restarted_in_the_middle_costs_no_case(bench, manager):

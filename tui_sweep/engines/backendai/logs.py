@@ -100,17 +100,16 @@ class Logs:
         ``over``: the command is known to have ended, so that soon nothing more can come.
         """
         tries = 0
-        while not session.ending and session.final is None:
-            if tries:
-                await asyncio.sleep(_LIVE_PAUSE if over or self.is_watched(session) else _LIVE_LONGEST)
+        while not session.ending and session.final is None and not (over and tries >= _TRIES):
             try:
-                await self.read(session)
+                received = await self.read(session)
             except EngineError as error:
                 log.info("log not fetched: session=%s error=%s", session.name, error)
-                continue
-            tries += 1
-            if over and tries >= _TRIES:
-                return
+            else:
+                tries += 1
+                if received is not None and received.ended is not None:
+                    return
+            await asyncio.sleep(_LIVE_PAUSE if over or self.is_watched(session) else _LIVE_LONGEST)
 
     async def run(self) -> None:
         """Fetch what is due until cancelled."""

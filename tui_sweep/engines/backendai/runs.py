@@ -50,9 +50,10 @@ class Runs:
             try:
                 told = await self._client.run(session.id, _run_id(session), command)
             except EngineDenied as error:
-                # It is gone, or is being ended; if neither, its log tells the end.
+                # It is gone, or is being ended; if neither, its log tells the end of what has begun.
                 log.warning("run refused: session=%s error=%s", session.name, error)
-                await self._logs.read_to_end(session, over=False)
+                if await self._began(session):
+                    await self._logs.read_to_end(session, over=False)
                 return
             except EngineError as error:
                 log.info("run not heard: session=%s error=%s", session.name, error)
