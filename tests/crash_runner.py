@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tui_sweep.engines.local import shim
+from tui_sweep.engines.local import sessions
 from tui_sweep.engines.local.engine import LocalEngine
 from tui_sweep.run.runner import open_runner
 from tui_sweep.store import commands
@@ -57,7 +57,7 @@ async def main():
         (LocalEngine, "submit"),
         (LocalEngine, "cancel"),
         (LocalEngine, "admit"),
-        (shim, "spawn"),
+        (sessions, "spawn"),
         (Output, "create"),
         (Output, "sample"),
         (commands, "remove"),

@@ -150,7 +150,7 @@ def test_plain_commands_need_no_shell(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", " ", "a;b", "a\nb", "echo $X", "echo *", "a 'b'", "X=1 a", "cd x", "exit 3", "exec a", ". a", "kill -9 1",
-     "a > b", "a & b", "~/a", "a #b", "a\tb", "time a", "read x", "a \\b", "if a", "a [b]", "a ü", ":", "wait"],
+     "echo -e a", "true --help", "a > b", "a & b", "~/a", "a #b", "a\tb", "time a", "read x", "a \\b", "if a", "a [b]", "a ü", ":", "wait"],
 )  # fmt: skip
 def test_everything_else_does(text: str) -> None:
     assert plain_words(text) == ()

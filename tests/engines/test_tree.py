@@ -12,7 +12,6 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.engines.conftest import is_alive
-from tui_sweep.engines.local import tree
 from tui_sweep.engines.local.tree import (
     Process,
     Subject,
@@ -28,12 +27,12 @@ from tui_sweep.engines.local.tree import (
 MARK = "/out/000000.0"
 
 
-def process(pid: int, parent: int = 1, session: int = 0, state: str = "S") -> Process:
-    return Process(pid, parent, session or pid, session or pid, state, pid, 0)
+def process(pid: int, parent: int = 1, group: int = 0, state: str = "S") -> Process:
+    return Process(pid, parent, group or pid, 1, state, pid, 0)
 
 
-def subject(pid: int = 10, is_ours: bool = True, is_over: bool = False) -> Subject:
-    return Subject("a", pid, MARK, "/held/a", is_ours, is_over)
+def subject(pid: int = 10, start: int = 10, is_ours: bool = True, is_over: bool = False) -> Subject:
+    return Subject("a", pid, start, MARK, "/held/a", is_ours, is_over)
 
 
 def found(processes: list[Process], one: Subject, clues: dict[int, list[str]] | None = None) -> set[int]:
@@ -41,14 +40,7 @@ def found(processes: list[Process], one: Subject, clues: dict[int, list[str]] | 
     return {p.pid for p in told.get("a", [])}
 
 
-@pytest.fixture
-def its_shim(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Process 10 is the shim of the case, whatever this machine's process 10 is."""
-    monkeypatch.setattr(tree, "is_another", lambda pid, folder: (pid, folder) != (10, MARK))
-
-
-@pytest.mark.usefixtures("its_shim")
-def test_a_session_its_descendants_marks_and_holds_belong_to_a_case() -> None:
+def test_a_group_its_descendants_marks_and_holds_belong_to_a_case() -> None:
     everyone = [
         process(10), process(11, 10, 10), process(12, 11), process(13, 12), process(20), process(21), process(22),
     ]  # fmt: skip
@@ -56,36 +48,29 @@ def test_a_session_its_descendants_marks_and_holds_belong_to_a_case() -> None:
     assert found(everyone, subject(), clues) == {10, 11, 12, 13, 20, 21}
 
 
-def test_a_session_is_not_believed_when_its_shim_has_been_waited_for_and_nobody_told_us(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(tree, "is_another", lambda pid, folder: pid == 10)
-    assert found([process(10), process(11, 10, 10)], subject()) == set()  # 10 is somebody else's by now
-    assert found([process(11, 1, 10)], subject()) == {11}
+def test_a_group_is_not_believed_when_its_leader_was_waited_for_and_nobody_told_us() -> None:
+    assert found([process(10), process(11, 10, 10)], subject(start=9)) == set()  # 10 is another by now
+    assert found([process(11, 1, 10)], subject(start=9)) == {11}
 
 
 def test_zombies_do_not_count_but_lead_to_their_children() -> None:
     assert found([process(10, state="Z"), process(11, 10, 10)], subject()) == {11}
 
 
-def test_a_session_number_that_was_given_out_again_is_not_believed() -> None:
+def test_a_group_number_that_was_given_out_again_is_not_believed() -> None:
     again = [process(10), process(11, 10, 10)]
     assert found(again, subject(is_over=True)) == set()
     assert found([process(11, 1, 10)], subject(is_over=True)) == {11}  # it kept the number from being reused
 
 
-def test_a_session_that_was_not_watched_is_believed_only_with_its_shim(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_group_that_was_not_watched_is_believed_only_with_its_leader() -> None:
     processes = [process(10), process(11, 1, 10)]
-    monkeypatch.setattr(tree, "is_shim", lambda pid, folder: False)
-    assert found(processes, subject(is_ours=False)) == set()
+    assert found(processes, subject(start=9, is_ours=False)) == set()
     assert found(processes[1:], subject(is_ours=False), {11: [MARK]}) == {11}
-    monkeypatch.setattr(tree, "is_shim", lambda pid, folder: (pid, folder) == (10, MARK))
+    assert found(processes[1:], subject(is_ours=False)) == set()
     assert found(processes, subject(is_ours=False)) == {10, 11}
 
 
-@pytest.mark.usefixtures("its_shim")
 def test_this_process_is_never_part_of_a_case() -> None:
     me = process(os.getpid(), 10, 10)
     assert found([process(10), me], subject()) == {10}

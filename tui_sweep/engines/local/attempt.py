@@ -25,13 +25,15 @@ class Attempt:
     since: float
     """When it started, UNIX seconds."""
     pid: int = 0
-    """Of the shim; it is its process group and process session, too."""
+    """Of the process that was started for it; it is its process group, too."""
+    start: int = 0
+    """When that process started, in clock ticks after boot; 0 where that cannot be known."""
     is_ours: bool = False
-    """The shim is our child."""
+    """We had it started."""
     is_over: bool = False
-    """The shim has ended."""
+    """Its process has ended."""
     status: int | None = None
-    """The shim's wait status, where it was our child."""
+    """Its process's wait status, where we had it started."""
     limit: int | None = None
     """Bytes of memory its processes may have together."""
     reports: list[Report] = field(default_factory=list)
@@ -58,7 +60,7 @@ class Attempt:
 
     def subject(self) -> Subject:
         """What finds its processes."""
-        return Subject(self.name, self.pid, self.folder, self.hold, self.is_ours, self.is_over)
+        return Subject(self.name, self.pid, self.start, self.folder, self.hold, self.is_ours, self.is_over)
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,17 +9,17 @@ _FILES_WANTED = 1 << 16
 """Descriptors we try to be allowed: one is held for each live case."""
 
 
-def allow_files() -> str:
-    """Raise the soft limit on descriptors; the one to give back to the cases, or nothing if it stayed."""
+def allow_files() -> int:
+    """Raise the soft limit on descriptors; the one to give back to the cases, or 0 if it stayed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, _FILES_WANTED)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return ""
+        return 0
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
-        return ""
-    return str(soft)
+        return 0
+    return soft
 
 
 def keep_descriptors() -> None:

@@ -11,18 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tui_sweep.engines.local.attempt import Attempt
-from tui_sweep.engines.local.shim import is_another, is_shim
-from tui_sweep.engines.local.spawner import children
-from tui_sweep.engines.local.tree import Process, Subject, census, members, send, ticks
+from tui_sweep.engines.local.tree import Process, Subject, census, look, members, send, ticks
 
 log = logging.getLogger(__name__)
 
 _SHORTEST, _LONGEST = 0.02, 0.25
 """Seconds between two rounds; it doubles while nothing changes."""
-_LAST_WORDS = 2
-"""Rounds that a shim whose children are all gone has to write the exit code."""
 _PATIENCE = 20
-"""Rounds of killing after which the shim is killed, too: something starts again and again."""
+"""Rounds of killing after which it is told that something starts again and again."""
 _YOUNG = 1
 """Clock ticks by which the start of a process that was forked after a look at the clock may lie before it."""
 
@@ -34,25 +30,20 @@ class _Ending:
     """When asking turns into forcing, by the loop's clock."""
     began: float
     """In clock ticks after boot, as a process's start."""
-    asked: set[tuple[int, int]] | None = None
-    """(pid, start) of the processes that got TERM; None before the first round."""
+    is_asked: bool = False
+    """All that was found in the first round got TERM."""
     had_group: bool = False
     """Its process group got TERM before the first round."""
-    unformed: frozenset[int] = frozenset()
-    """pids of steps that had been forked just before that, and were no program yet."""
     seen: set[Process] = field(default_factory=set)
     """Every process that was found; some become zombies of ours."""
     kills: int = 0
-    alone: int = 0
-    """Rounds of killing in which the shim was the only one left."""
 
 
 class Endings:
     """All that are being ended."""
 
     def __init__(self, gone: Callable[[Attempt], None]) -> None:
-        """``gone`` is called when an attempt's shim is over and none of its processes is left; it has to
-        call ``drop``."""
+        """``gone`` is called when an attempt is over and none of its processes is left; it has to call ``drop``."""
         self._gone = gone
         self._endings: dict[str, _Ending] = {}
         self._more = asyncio.Event()
@@ -71,9 +62,6 @@ class Endings:
         if ending is None:
             ending = self._endings[attempt.name] = _Ending(attempt, deadline, ticks())
             if grace > 0 and attempt.is_ours and not attempt.is_over:
-                ending.unformed = frozenset(
-                    pid for pid in children(attempt.pid) if _is_unformed(pid, attempt)
-                )
                 # the group at once and as one: a fork between two signals would escape
                 ending.had_group = _signal_group(attempt, signal.SIGTERM)
         else:
@@ -129,54 +117,21 @@ def _living(subjects: Sequence[Subject]) -> dict[str, list[Process]]:
 
 
 def _ask(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None:
-    """TERM, once for each: what a process starts in order to clean up is left alone.
-
-    But the shim's own children are steps, and one may have slipped in between the shim's last look and
-    the signal, or been forked just then: it had the shim's handler still, and has lost the signal. A
-    step that was no program yet, if it lives at the next round, gets another, with what it started since.
-    """
-    is_first, asked = ending.asked is None, ending.asked or set()
-    steps = {process.pid for process in living if process.parent == subject.pid}
-    had_group = is_first and ending.had_group
-    is_late = any(p.pid in steps and (p.pid, p.start) not in asked for p in living)
+    """TERM, once for each: what a process starts in order to clean up is left alone."""
     for process in living:
-        key = process.pid, process.start
-        if had_group and process.group == subject.pid:
-            if process.start < ending.began - _YOUNG and process.pid not in ending.unformed:
-                asked.add(key)
-        elif (is_first or is_late) and key not in asked:
-            is_lost = process.pid in steps and _is_unformed(process.pid, subject)
+        had_it = ending.had_group and process.group == subject.pid and process.start < ending.began - _YOUNG
+        if not ending.is_asked and not had_it:
             send(process, signal.SIGTERM)
-            if not is_lost:
-                asked.add(key)
         if process.is_stopped:
             send(process, signal.SIGCONT)
-    ending.asked = asked
-
-
-def _is_unformed(pid: int, of: Attempt | Subject) -> bool:
-    """Whether a child of the shim is a copy of it still: it may lose a signal to the shim's handlers."""
-    return is_shim(pid, of.folder)
+    ending.is_asked = True
 
 
 def _force(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None:
-    """KILL, the shim last, because it writes down how its child ended."""
-    others = [process for process in living if process.pid != subject.pid or subject.is_over]
+    """KILL, first what was started for it, so that it starts nothing more."""
     ending.kills += 1
-    ending.alone = 0 if others else ending.alone + 1
-    ending.asked = ending.asked or set()
-    for process in living:
-        if process in others:
-            continue
-        if ending.kills == 1:
-            send(process, signal.SIGTERM)  # so that it starts no further step
-        if process.is_stopped:
-            send(process, signal.SIGCONT)
-    for process in others:
+    for process in sorted(living, key=lambda process: process.pid != subject.pid):
         send(process, signal.SIGKILL)
-    if ending.alone > _LAST_WORDS or ending.kills > _PATIENCE:
-        for process in living:
-            send(process, signal.SIGKILL)
     if ending.kills % _PATIENCE == 0:
         log.warning(
             "still alive after %d kills: session=%s processes=%d", ending.kills, subject.name, len(living)
@@ -184,9 +139,10 @@ def _force(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None
 
 
 def _signal_group(attempt: Attempt, number: signal.Signals) -> bool:
-    """Signal the shim's group, unless the spawner has waited for the shim, we were not told so far, and
-    its number is another's now."""
-    if is_another(attempt.pid, attempt.folder):
+    """Signal the attempt's group, unless its process was waited for, we were not told so far, and its
+    number is another's now."""
+    process = look(attempt.pid)
+    if process is None or process.start != attempt.start:
         return False
     try:
         os.killpg(attempt.pid, number)

@@ -15,11 +15,12 @@ from tui_sweep.core.session import Refusal, Report, SessionSpec
 from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import ENDINGS, Event
 from tui_sweep.engines.base import Facts, Setting
-from tui_sweep.engines.local import shim
 from tui_sweep.engines.local.attempt import Attempt, real
 from tui_sweep.engines.local.capacity import Capacity, measure
+from tui_sweep.engines.local.claims import Claim, boot_id, lives, read_claim, read_outcome
 from tui_sweep.engines.local.copies import copy
 from tui_sweep.engines.local.descriptors import allow_files, keep_descriptors
+from tui_sweep.engines.local.launch import Launch
 from tui_sweep.engines.local.ledger import Ledger
 from tui_sweep.engines.local.locks import is_locked
 from tui_sweep.engines.local.place import place
@@ -35,7 +36,7 @@ _TICK = 2.0
 _SETTLE = 0.005
 """Seconds until others see what an end gave back, when nothing of ours takes it before."""
 _CLAIM_WAIT = 2.0
-"""Seconds that a shim which has been started may take to claim."""
+"""Seconds that a keeper which was asked to start a case may take to claim it."""
 
 
 def engine(setting: Setting) -> LocalEngine:
@@ -76,7 +77,6 @@ class LocalEngine:
         """When our ticket lapses unless ``room`` is awaited, by the loop's clock."""
         self._waiting = 0
         """Calls of ``room`` at the moment."""
-        self._open_files = ""
         self._timer: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
 
@@ -97,9 +97,9 @@ class LocalEngine:
         self._ledger = Ledger(self._setting.sweep_id, capacity, lambda: place(os.environ))
         self._ledger.open()
         self._sessions = Sessions(self._ledger, keep=sweep.keep, grace=sweep.grace, freed=self._has_freed)
-        self._open_files = allow_files()
+        open_files = allow_files()
         keep_descriptors()
-        self._sessions.open(self._surroundings.base)
+        self._sessions.open(self._surroundings.base, open_files)
         self._timer = self._loop.call_later(_TICK, self._tick)
 
     async def close(self) -> None:
@@ -156,7 +156,7 @@ class LocalEngine:
         """Start a session, unless its name was started before."""
         if spec.name in self._sessions or spec.name in self._starting:
             return
-        if shim.read_claim(os.fspath(spec.sink.folder)) is not None:
+        if read_claim(os.fspath(spec.sink.folder)) is not None:
             self.withdraw(spec.name)
             return
         if self._ledger.fd(spec.name) is None:
@@ -254,9 +254,9 @@ class LocalEngine:
             await asyncio.to_thread(copy, self._setting.files, work)
         return work
 
-    def _launch(self, spec: SessionSpec, cwd: Path, attempt: Attempt) -> shim.Launch:
+    def _launch(self, spec: SessionSpec, cwd: Path, attempt: Attempt) -> Launch:
         steps = self._commands.steps(spec.clean, spec.build, spec.exec)
-        sink, folder = spec.sink, attempt.folder
+        folder = attempt.folder
         odd = odd_names(spec.env)
         command = ("/usr/bin/env", "--", *odd, *steps.command) if odd and steps.command else steps.command
         try:
@@ -265,14 +265,14 @@ class LocalEngine:
             raise EngineDenied(
                 f"{spec.name}: a variable holds characters that cannot be passed on"
             ) from error
-        return shim.Launch(
-            spec.name, folder, os.fspath(sink.stdout), os.fspath(sink.stderr), attempt.exit, str(cwd),
-            steps.clean, steps.build, self._commands.shell, command, env,
-            self._surroundings.base, self._open_files,
+        return Launch(
+            spec.name, folder, str(cwd), steps.clean, steps.build, self._commands.shell, command, env,
+            self._surroundings.base,
         )  # fmt: skip
 
     async def _settle(self, spec: SessionSpec) -> None:
-        """Find out about a session whose spawner died before it said whether it had started this one.
+        """Find out about a session whose keeper died before it said whether it had started this one, or
+        that somebody else has claimed.
 
         Raises EngineBusy when it was not, EngineUnreachable when that cannot be told.
         """
@@ -285,16 +285,16 @@ class LocalEngine:
         self._freed.set()
         raise EngineBusy(f"{spec.name}: the process that starts cases was killed", retry_after=0.5)
 
-    async def _claimed(self, spec: SessionSpec) -> shim.Claim | None:
-        """The claim of a session; waits for one that a shim which has just been started has yet to make."""
+    async def _claimed(self, spec: SessionSpec) -> Claim | None:
+        """The claim of a session; waits for one that a keeper has yet to make."""
         until = self._loop.time() + _CLAIM_WAIT
         while True:
-            claim = shim.read_claim(os.fspath(spec.sink.folder))
+            claim = read_claim(os.fspath(spec.sink.folder))
             if claim is not None and claim.pid:
                 return claim
             path = self._ledger.path(spec.name)
             if self._ledger.fd(spec.name) is not None or not is_locked(path) or self._loop.time() > until:
-                return shim.read_claim(os.fspath(spec.sink.folder))
+                return read_claim(os.fspath(spec.sink.folder))
             await asyncio.sleep(0.01)
 
     async def _adopted(self, spec: SessionSpec) -> Attempt | None:
@@ -303,7 +303,7 @@ class LocalEngine:
         if known is not None or claim is None:
             return known
         attempt = self._attempt(spec)
-        attempt.since, attempt.pid = claim.at, claim.pid
+        attempt.since = claim.at
         self._sessions.adopt(attempt, claim)
         return attempt
 
@@ -315,9 +315,9 @@ class LocalEngine:
         if hold is None or hold.sweep != self._setting.sweep_id or not hold.folder:
             return
         folder = real(hold.folder)
-        claim = shim.read_claim(folder) or shim.Claim(0, "", time.time())
+        claim = read_claim(folder) or Claim(0, 0, "", time.time())
         attempt = Attempt(
-            name, folder, f"{folder}/exit", self._ledger.path(name), claim.at, pid=claim.pid,
+            name, folder, f"{folder}/exit", self._ledger.path(name), claim.at,
         )  # fmt: skip
         self._sessions.adopt(attempt, claim)
 
@@ -326,16 +326,15 @@ class LocalEngine:
         found: dict[str, Report] = {}
         ended: list[Subject] = []
         for spec in specs:
-            claim = shim.read_claim(os.fspath(spec.sink.folder))
+            claim = read_claim(os.fspath(spec.sink.folder))
             if claim is None:
                 continue
             session = f"pid:{claim.pid}"
             running = Report(spec.name, Event.STARTED, claim.at, status="RUNNING", session=session)
-            is_here = claim.pid != 0 and claim.boot == shim.boot_id()
-            if is_here and shim.is_shim(claim.pid, real(os.fspath(spec.sink.folder))):
+            if lives(claim):
                 found[spec.name] = running
                 continue
-            outcome = shim.read_outcome(os.fspath(spec.sink.exit))
+            outcome = read_outcome(os.fspath(spec.sink.exit))
             if outcome is None:
                 reason = "ended without telling how"
                 found[spec.name] = Report(
@@ -343,7 +342,7 @@ class LocalEngine:
                 )
             else:
                 found[spec.name] = told(spec.name, outcome, session)
-            if claim.boot in ("", shim.boot_id()):
+            if claim.boot in ("", boot_id()):
                 ended.append(self._attempt(spec).subject())
         if ended and not self._setting.sweep.keep:
             # what they left has to be ended before their end is told: follow does that

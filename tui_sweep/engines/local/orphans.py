@@ -60,17 +60,15 @@ class Orphans:
         """Whether orphans come to us at all."""
         return self._fd >= 0
 
-    def look(
-        self, shims: Container[int], subjects: Callable[[], Iterable[Subject]], spawner: int = 0
-    ) -> None:
+    def look(self, cases: Container[int], subjects: Callable[[], Iterable[Subject]], keeper: int = 0) -> None:
         """Find out about new orphans, and reap those of ours that have ended.
 
-        ``shims`` are the spawner's children, or ours after its death, and waited for elsewhere, as is the
-        ``spawner``; ``subjects`` is asked only if needed.
+        ``cases`` are the keeper's children, or ours after its death, and waited for elsewhere, as is the
+        ``keeper``; ``subjects`` is asked only if needed.
         """
         if self._fd < 0:
             return
-        children = [pid for pid in self._children() if pid != spawner and pid not in shims]
+        children = [pid for pid in self._children() if pid != keeper and pid not in cases]
         if not children and not self._owners:
             return
         there = set(children)
@@ -78,7 +76,7 @@ class Orphans:
             del self._owners[pid]
         self._zombies = {pid: since for pid, since in self._zombies.items() if pid in there}
         for pid in children:
-            self._consider(pid, shims, subjects)
+            self._consider(pid, cases, subjects)
 
     def bury(self, process: Process) -> None:
         """Reap a process that is known to have been of a case, if it has come to us as a zombie."""
@@ -100,7 +98,7 @@ class Orphans:
             told += more
         return [int(word) for word in told.split()]
 
-    def _consider(self, pid: int, shims: Container[int], subjects: Callable[[], Iterable[Subject]]) -> None:
+    def _consider(self, pid: int, cases: Container[int], subjects: Callable[[], Iterable[Subject]]) -> None:
         process = look(pid)
         if process is None:
             return
@@ -109,7 +107,7 @@ class Orphans:
                 found = members({pid: process}, subjects())
                 self._owners[pid] = next(iter(found), None)
             return
-        if self._owners.get(pid) is not None or process.session in shims:
+        if self._owners.get(pid) is not None or process.group in cases:
             self._owners.pop(pid, None)
             reap(pid)
             return

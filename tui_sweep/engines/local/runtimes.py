@@ -133,6 +133,8 @@ _OF_THE_SHELL = frozenset(
     """.split()  # noqa: SIM905 (a list of 65 quoted words does not read)
 )
 """First words that act on, or belong to, the shell that reads them."""
+_OWN = frozenset({"echo", "false", "printf", "test", "true"})
+"""Programs that a shell has its own form of; they differ in what begins with ``-`` alone."""
 
 
 def plain_words(command: str) -> tuple[str, ...]:
@@ -145,6 +147,8 @@ def plain_words(command: str) -> tuple[str, ...]:
         return ()
     words = tuple(command.split())
     if not words or "=" in words[0] or words[0] in _OF_THE_SHELL:
+        return ()
+    if words[0] in _OWN and any(word.startswith("-") for word in words[1:]):
         return ()
     return words
 
@@ -166,7 +170,7 @@ class Steps:
 
 
 class Commands:
-    """Turns the steps of a case into what the shim is given."""
+    """Turns the steps of a case into what is executed."""
 
     def __init__(self, place: Mapping[str, Any], *, code: str | None, has_files: bool) -> None:
         self._runtime = _BY_WORD.get(str(place["runtime"]), _OTHER)

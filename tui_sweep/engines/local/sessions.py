@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -14,19 +13,23 @@ from pathlib import Path
 from tui_sweep.core.session import Report
 from tui_sweep.core.slots import format_size
 from tui_sweep.core.states import Event
-from tui_sweep.engines.local import shim
 from tui_sweep.engines.local.attempt import Attempt
+from tui_sweep.engines.local.claims import Claim, Outcome, boot_id, lives, read_outcome
 from tui_sweep.engines.local.endings import Endings
 from tui_sweep.engines.local.exits import Exits
+from tui_sweep.engines.local.keeper import CLAIMED, LOST
+from tui_sweep.engines.local.launch import Call, Launch, spawn
 from tui_sweep.engines.local.ledger import Ledger
 from tui_sweep.engines.local.locks import is_locked
 from tui_sweep.engines.local.memory import MemoryWatch
 from tui_sweep.engines.local.orphans import Orphans
-from tui_sweep.engines.local.spawner import LOST
-from tui_sweep.engines.local.starts import Spawner
-from tui_sweep.engines.local.tree import Subject
+from tui_sweep.engines.local.starts import Keeper
+from tui_sweep.engines.local.tree import Subject, look
 
 log = logging.getLogger(__name__)
+
+_LAST_WORDS = 0.01
+"""Seconds between two looks for the exit code of a case that another runner's keeper keeps."""
 
 
 class Sessions:
@@ -41,29 +44,32 @@ class Sessions:
         self._live: dict[str, Attempt] = {}
         self._unheard: dict[str, Attempt] = {}
         """Ended before anybody followed."""
-        self._shims: dict[int, Attempt] = {}
-        """The living ones that we started: children of the spawner, or ours if that died."""
+        self._started: dict[int, Attempt] = {}
+        """The living ones that we started, by pid: children of the keeper, or ours if that died."""
         self._launching: set[str] = set()
-        """Names of which the spawner has not said what became of them."""
-        self._spawner: Spawner | None = None
+        """Names of which the keeper has not said what became of them."""
+        self._loop = asyncio.get_running_loop()
+        self._keeper: Keeper | None = None
         self._env: Mapping[bytes, bytes] = {}
+        self._open_files = 0
         self._exits = Exits()
         self._orphans = Orphans()
         self._endings = Endings(self._finish)
         self._memory = MemoryWatch(self._too_large)
 
-    def open(self, env: Mapping[bytes, bytes]) -> None:
-        """Begin. ``env`` is what all cases have in their environment. Raises EngineBusy."""
+    def open(self, env: Mapping[bytes, bytes], open_files: int) -> None:
+        """Begin. ``env`` is what all cases have in their environment, ``open_files`` their soft limit on
+        descriptors, 0: as ours. Raises EngineBusy."""
         self._orphans.open()
-        self._env = env
-        self._spawner = Spawner(self._exits, env)
+        self._env, self._open_files = env, open_files
+        self._keeper = self._new_keeper()
 
     async def close(self) -> None:
         """Stop watching; the sessions go on."""
         await self._endings.close()
         await self._memory.close()
-        if self._spawner is not None:
-            await self._spawner.close()
+        if self._keeper is not None:
+            await self._keeper.close()
         self._exits.close()
         self._orphans.close()
 
@@ -87,37 +93,42 @@ class Sessions:
         """Whether this session may be starting just now, so that its slots are in use."""
         return name in self._launching
 
-    async def start(self, launch: shim.Launch, attempt: Attempt) -> bool:
-        """Start an attempt that holds its slots; False when nobody can say whether it was started.
+    def _new_keeper(self) -> Keeper:
+        return Keeper(self._exits, self._env, self._open_files)
+
+    async def start(self, launch: Launch, attempt: Attempt) -> bool:
+        """Start an attempt that holds its slots; False when nobody can say whether it was started, or
+        somebody else has.
 
         Raises EngineBusy, EngineDenied.
         """
         fd, hold = self._ledger.fd(attempt.name), self._ledger.hold(attempt.name)
         assert fd is not None, "submitted without its slots"
-        if self._spawner is None or not self._spawner.is_alive:
-            self._spawner = Spawner(self._exits, self._env)
-        process, cpus = self._spawner, () if hold is None else hold.cpus
+        if self._keeper is None or not self._keeper.is_alive:
+            self._keeper = self._new_keeper()
+        process, cpus = self._keeper, () if hold is None else hold.cpus
 
-        def ask(words: list[bytes], env: dict[bytes, bytes]) -> asyncio.Future[int]:
+        def ask(call: Call) -> asyncio.Future[int]:
             self._launching.add(attempt.name)
-            answered, ended = partial(self._answered, attempt), partial(self._over, attempt)
-            return process.start((words, env), fd, cpus, attempt.folder, answered, ended)
+            return process.start(
+                call, fd, cpus, partial(self._answered, attempt), partial(self._over, attempt)
+            )
 
-        return await shim.spawn(launch, ask)
+        return await spawn(launch, ask)
 
-    def _answered(self, attempt: Attempt, pid: int, code: int) -> None:
-        """The spawner has started it, or not: even when whoever asked has been cancelled meanwhile."""
+    def _answered(self, attempt: Attempt, pid: int, code: int, start: int) -> None:
+        """The keeper has started it, or not: even when whoever asked has been cancelled meanwhile."""
         self._launching.discard(attempt.name)
         if pid:
             self._ledger.hand_over(attempt.name)
-            attempt.pid, attempt.is_ours = pid, True
-            self._shims[pid] = attempt
+            attempt.pid, attempt.start, attempt.is_ours = pid, start, True
+            self._started[pid] = attempt
             self._begin(attempt)
-        elif code != LOST:
+        elif code not in (LOST, CLAIMED):
             self._ledger.release(attempt.name)
             self._freed()
 
-    def adopt(self, attempt: Attempt, claim: shim.Claim) -> None:
+    def adopt(self, attempt: Attempt, claim: Claim) -> None:
         """Watch an attempt that another runner started, or tell its end when it has ended."""
         self._begin(attempt)
         self._attach(attempt, claim)
@@ -138,38 +149,43 @@ class Sessions:
         if attempt.limit is not None:
             self._memory.add(attempt)
 
-    def _attach(self, attempt: Attempt, claim: shim.Claim) -> None:
-        """Follow the process of a claim that is not our child."""
-        attempt.pid, attempt.is_ours, attempt.is_over, attempt.status = claim.pid, False, False, None
-        if claim.boot != shim.boot_id() or claim.pid == 0:
+    def _attach(self, attempt: Attempt, claim: Claim) -> None:
+        """Follow the process of a claim that we did not start."""
+        attempt.pid, attempt.start = claim.pid, claim.start
+        if claim.boot != boot_id() or claim.pid == 0:
             attempt.is_over = True
-            if claim.boot and claim.boot != shim.boot_id():
+            if claim.boot and claim.boot != boot_id():
                 self._finish(attempt)  # the machine was started anew: nothing can be left
             else:
                 self._endings.end(attempt, self._grace)
             return
-        folder, pid = attempt.folder, claim.pid
-        if not self._exits.other(
-            pid, lambda: shim.is_shim(pid, folder), lambda status: self._over(attempt, status)
-        ):
+        process = look(claim.pid)
+        if process is not None and process.start == claim.start and process.parent == os.getpid():
+            # our keeper was killed before it told us of this one, and it has come to us
+            self._started[claim.pid] = attempt
+            self._exits.inherited(claim.pid, lambda: lives(claim), partial(self._over, attempt))
+        elif not self._exits.other(claim.pid, lambda: lives(claim), lambda _: self._heard_of(attempt, claim)):
+            self._over(attempt, None)
+
+    def _heard_of(self, attempt: Attempt, claim: Claim) -> None:
+        """Its process has ended; it is over once its keeper, if it has one, has written that down."""
+        if attempt.name not in self._live:
+            return
+        if lives(claim) and read_outcome(attempt.exit) is None:
+            self._loop.call_later(_LAST_WORDS, self._heard_of, attempt, claim)
+        else:
             self._over(attempt, None)
 
     def _over(self, attempt: Attempt, status: int | None) -> None:
-        """The shim has ended: the attempt has as well, once nothing of it is left."""
-        pid = attempt.pid
+        """Its process has ended: the attempt has as well, once nothing of it is left."""
         attempt.is_over, attempt.status = True, status
         try:
-            self._conclude(attempt, status)
+            self._conclude(attempt)
         finally:
-            # not before: zombies are known as ours by their session
-            self._shims.pop(pid, None)
+            # not before: zombies are known as ours by their group
+            self._started.pop(attempt.pid, None)
 
-    def _conclude(self, attempt: Attempt, status: int | None) -> None:
-        if status is not None and os.waitstatus_to_exitcode(status) == shim.CLAIMED:
-            claim = shim.read_claim(attempt.folder)
-            if claim is not None and claim.pid != attempt.pid:
-                self._attach(attempt, claim)
-                return
+    def _conclude(self, attempt: Attempt) -> None:
         is_asked = attempt in self._endings
         if self._keep and not is_asked:
             self._finish(attempt)
@@ -195,7 +211,7 @@ class Sessions:
         return self._ledger.fd(attempt.name) is None and is_locked(self._ledger.path(attempt.name))
 
     def _look(self, subjects: Callable[[], Iterable[Subject]]) -> None:
-        self._orphans.look(self._shims, subjects, 0 if self._spawner is None else self._spawner.pid)
+        self._orphans.look(self._started, subjects, 0 if self._keeper is None else self._keeper.pid)
 
     def _subjects(self) -> list[Subject]:
         return [attempt.subject() for attempt in self._live.values()]
@@ -206,7 +222,7 @@ class Sessions:
         self._live.pop(attempt.name, None)
         self._exits.forget(attempt.pid)
         for process in self._endings.drop(attempt):
-            if process.pid not in self._shims:
+            if process.pid not in self._started:
                 self._orphans.bury(process)
         if attempt.limit is not None:
             self._memory.remove(attempt)
@@ -235,30 +251,20 @@ class Sessions:
 
 
 def ended(attempt: Attempt) -> Report:
-    """The report of an end, from what the shim wrote, else from how the shim ended."""
-    session = f"pid:{attempt.pid}" if attempt.pid else None
-    outcome = shim.read_outcome(attempt.exit)
-    reason = "ended without telling how"
+    """The report of an end, from what the keeper wrote, else from how the process ended."""
+    outcome = read_outcome(attempt.exit)
     if outcome is None and attempt.status is not None:
-        code = os.waitstatus_to_exitcode(attempt.status)
-        if code == shim.UNWRITABLE:
-            reason = f"cannot write to {attempt.folder} (is the disk full?)"
-            return Report(
-                attempt.name, Event.ERRED, time.time(), status="ENDED", reason=reason, session=session
-            )
-        claim = shim.read_claim(attempt.folder)
-        if code < 0:
-            reason += f": its shell got {signal.Signals(-code).name}"
-        elif claim is not None and claim.pid == attempt.pid:
-            outcome = _written(attempt.exit, code)
+        outcome = _written(attempt.exit, os.waitstatus_to_exitcode(attempt.status))
+    session = f"pid:{attempt.pid}" if attempt.pid else None
     if outcome is None:
+        reason = "ended without telling how"
         return Report(
             attempt.name, Event.VANISHED, time.time(), status="ENDED", reason=reason, session=session
         )
     return told(attempt.name, outcome, session)
 
 
-def told(name: str, outcome: shim.Outcome, session: str | None) -> Report:
+def told(name: str, outcome: Outcome, session: str | None) -> Report:
     """The report of an end whose exit code was read."""
     event = Event.SUCCEEDED if outcome.code == 0 else Event.ERRED
     return Report(
@@ -272,10 +278,11 @@ def told(name: str, outcome: shim.Outcome, session: str | None) -> Report:
     )
 
 
-def _written(path: str, code: int) -> shim.Outcome:
-    """The shim could not write its exit code (a full disk) but left it as its own: try once more."""
+def _written(path: str, code: int) -> Outcome:
+    """The keeper could not write the exit code (a full disk), or had died: try once more."""
+    code = code if code >= 0 else 128 - code
     try:
         Path(path).write_text(f"{code}\n")
     except OSError as error:
         log.warning("exit code not kept: path=%s error=%s", path, error.strerror)
-    return shim.Outcome(code, "exec", time.time())
+    return Outcome(code, "exec", time.time())

@@ -1,4 +1,4 @@
-"""The spawner as the runner has it: launches go to it, and what became of them comes back."""
+"""The keeper as the runner has it: launches go to it, and what became of them comes back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from tui_sweep.core.errors import EngineBusy
-from tui_sweep.engines.local import spawner
+from tui_sweep.engines.local import keeper
+from tui_sweep.engines.local.claims import boot_id
 from tui_sweep.engines.local.exits import Ended, Exits
-from tui_sweep.engines.local.shim import CAUGHT, SHIM, is_shim
-from tui_sweep.engines.local.spawner import ANSWER, CHANNEL, LOST, frame
+from tui_sweep.engines.local.keeper import ANSWER, CHANNEL, LOST, frame
+from tui_sweep.engines.local.launch import CAUGHT, Call
+from tui_sweep.engines.local.tree import look
 
 log = logging.getLogger(__name__)
 
@@ -27,39 +30,37 @@ _FULL = frozenset({errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS})
 _AGAIN = 0.05
 """Seconds after which the kernel is asked again to take a message."""
 _LAST_ANSWERS, _LAST_BREATH = 2.0, 1.0
-"""Seconds that closing waits for what is being started, and for the spawner to end."""
+"""Seconds that closing waits for what is being started, and for a keeper that keeps nothing to end."""
 
-Call = tuple[list[bytes], dict[bytes, bytes]]
-"""The words behind the shim's text, and what its environment has besides that of all cases."""
-Answered = Callable[[int, int], None]
-"""Called once with the pid and 0, or 0 and an errno, ``UNFIT`` or ``LOST``."""
+Answered = Callable[[int, int, int], None]
+"""Called once with what is behind the number in ``keeper.ANSWER``, or with 0, ``LOST``, 0."""
 
 
 @dataclass(slots=True)
 class _Asked:
-    folder: str
     answered: Answered
     ended: Ended
     answer: asyncio.Future[int]
 
 
-class Spawner:
-    """One process that starts shims; when it dies its children come to us, and are watched by ``exits``."""
+class Keeper:
+    """One process that starts cases; when it dies they come to us, and are watched by ``exits``."""
 
-    def __init__(self, exits: Exits, env: Mapping[bytes, bytes]) -> None:
-        """Start it. ``env`` is what all cases have. Raises EngineBusy."""
+    def __init__(self, exits: Exits, env: Mapping[bytes, bytes], open_files: int) -> None:
+        """Start it. ``env`` is what all cases have, ``open_files`` their soft limit on descriptors, 0: as
+        ours. Raises EngineBusy."""
         self._loop = asyncio.get_running_loop()
         self._exits = exits
         self._number = 0
         self._asked: dict[int, _Asked] = {}
         """What was not answered, by its number."""
-        self._children: dict[int, tuple[str, Ended]] = {}
-        """pid → the attempt's folder, and whom to tell of the end."""
+        self._children: dict[int, tuple[int, Ended]] = {}
+        """pid → its start, and whom to tell of the end."""
         self._unsent: deque[tuple[memoryview, int]] = deque()
         """What the socket would not take, with a descriptor of our own or -1."""
         self._rest = b""
         """The beginning of an answer."""
-        self._told: deque[tuple[int, int, int]] = deque()
+        self._told: deque[tuple[int, int, int, int]] = deque()
         """Answers that were not passed on yet."""
         self._is_closing = False
         self._gone = self._loop.create_future()
@@ -77,29 +78,28 @@ class Spawner:
             theirs.close()
         self._exits.child(self.pid, self._died)
         self._loop.add_reader(self._channel, self._read)
-        self._send(frame((SHIM.encode(), dict(env), CAUGHT)), -1)
+        self._send(frame((dict(env), CAUGHT, boot_id(), open_files)), -1)
 
     def start(
-        self, call: Call, hold: int, cpus: Iterable[int], folder: str, answered: Answered, ended: Ended
+        self, call: Call, hold: int, cpus: Iterable[int], answered: Answered, ended: Ended
     ) -> asyncio.Future[int]:
-        """Start the shim of the attempt in ``folder``, which inherits ``hold``; the future brings 0 or what
-        was wrong, after ``answered`` was called."""
+        """Start a case, which inherits ``hold``; the future brings 0 or what was wrong, after ``answered``
+        was called."""
         self._number += 1
         answer: asyncio.Future[int] = self._loop.create_future()
-        self._asked[self._number] = _Asked(folder, answered, ended, answer)
+        self._asked[self._number] = _Asked(answered, ended, answer)
         self._send(frame((self._number, *call, list(cpus))), hold)
         return answer
 
     async def close(self) -> None:
-        """Let it end, when it has answered; its children go on, unwatched."""
+        """Let go of it, when it has answered: it ends with its last case."""
         if self._asked:
             await asyncio.wait([asked.answer for asked in self._asked.values()], timeout=_LAST_ANSWERS)
         self._is_closing = True
         self._hang_up()
-        try:
-            await asyncio.wait_for(self._gone, _LAST_BREATH)
-        except TimeoutError:
-            self._kill()
+        if self._children:
+            return
+        await asyncio.wait([self._gone], timeout=_LAST_BREATH)
 
     # sending
 
@@ -167,20 +167,20 @@ class Spawner:
     def _pass_on(self) -> None:
         try:
             while self._told:
-                number, pid, code = self._told.popleft()
+                number, pid, code, start = self._told.popleft()
                 if number:
-                    self._settle(number, pid, code)
+                    self._settle(number, pid, code, start)
                 elif (child := self._children.pop(pid, None)) is not None:
                     child[1](code)
         finally:
             if self._told:  # an error with one must not keep the others from being told
                 self._loop.call_soon(self._pass_on)
 
-    def _settle(self, number: int, pid: int, code: int) -> None:
+    def _settle(self, number: int, pid: int, code: int, start: int) -> None:
         asked = self._asked.pop(number)
         if pid:
-            self._children[pid] = asked.folder, asked.ended
-        asked.answered(pid, code)
+            self._children[pid] = start, asked.ended
+        asked.answered(pid, code, start)
         if not asked.answer.done():  # whoever asked may have been cancelled
             asked.answer.set_result(code)
 
@@ -208,12 +208,17 @@ class Spawner:
         while self.is_alive and self._read():
             pass  # what it had still said
         self._hang_up()
-        log.warning("the spawner died: pid=%d status=%s children=%d", self.pid, status, len(self._children))
+        log.warning("the keeper died: pid=%d status=%s children=%d", self.pid, status, len(self._children))
         for number in list(self._asked):
-            self._settle(number, 0, LOST)
-        for pid, (folder, ended) in list(self._children.items()):
-            self._loop.call_soon(self._exits.inherited, pid, lambda p=pid, f=folder: is_shim(p, f), ended)
+            self._settle(number, 0, LOST, 0)
+        for pid, (start, ended) in list(self._children.items()):
+            self._loop.call_soon(self._exits.inherited, pid, partial(_is_still, pid, start), ended)
         self._children.clear()
+
+
+def _is_still(pid: int, start: int) -> bool:
+    process = look(pid)
+    return process is not None and process.start == start
 
 
 def _run(theirs: int) -> int:
@@ -223,7 +228,7 @@ def _run(theirs: int) -> int:
     try:
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-I", "-S", spawner.__file__],
+            [sys.executable, "-I", "-S", keeper.__file__],
             os.environ,
             file_actions=[*null, (os.POSIX_SPAWN_DUP2, far, CHANNEL)],
             setsid=True,

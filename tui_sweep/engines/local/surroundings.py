@@ -74,7 +74,7 @@ class Surroundings:
             path = os.fsencode(cwd / SITE)
             older = self.base.get(b"PYTHONPATH")
             env[b"PYTHONPATH"] = path + b":" + older if older else path
-        env[b"SWEEP_DIR"] = os.fsencode(folder)
+        env[b"SWEEP_DIR"], env[b"PWD"] = os.fsencode(folder), os.fsencode(cwd)
         for key, value in spec.env.items():
             env[os.fsencode(key)] = os.fsencode(value)
         return env

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from tui_sweep.engines.local.shim import is_another, is_shim
-from tui_sweep.engines.local.spawner import HOLD_FD
+from tui_sweep.engines.local.keeper import HOLD_FD, status_of
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -48,31 +47,24 @@ class Subject:
 
     name: str
     pid: int
-    """Of its shim; 0 when not known."""
+    """Of the process that was started for it, and of its group; 0 when not known."""
+    start: int
+    """That process's, as ``Process.start``."""
     folder: str
     """The attempt's, without links in it."""
     hold: str
     """Where its inherited locked descriptor points to."""
     is_ours: bool
-    """We started the shim and have watched it ever since."""
+    """We started it and have watched it ever since."""
     is_over: bool
-    """The shim has ended and its number is free again."""
+    """That process has ended and its number is free again."""
 
 
 def look(pid: int) -> Process | None:
     """One process, or None when it is gone."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-    except OSError:
+    field = status_of(pid)
+    if field is None:
         return None
-    try:
-        told = os.read(fd, 2048)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    # the name stands in parentheses and may hold anything, parentheses and spaces too
-    field = told[told.rindex(b")") + 2 :].split(b" ", 22)
     return Process(
         pid,
         int(field[1]),
@@ -124,7 +116,7 @@ def hold_of(pid: int) -> str | None:
 
 
 def clues(process: Process) -> Iterable[str]:
-    """What a process itself tells of whose it is, when its session does not: the folder that marks it,
+    """What a process itself tells of whose it is, when its group does not: the folder that marks it,
     the file of the hold it has inherited. Two reads, about 20 µs."""
     for found in (mark_of(process.pid), hold_of(process.pid)):
         if found is not None:
@@ -136,19 +128,19 @@ def members(
     subjects: Iterable[Subject],
     clues_of: Callable[[Process], Iterable[str]] = clues,
 ) -> dict[str, list[Process]]:
-    """The living processes of each subject, by its name: of its session, with its mark or its hold,
+    """The living processes of each subject, by its name: of its group, with its mark or its hold,
     and whatever descends from one of these."""
-    sessions: dict[int, str] = {}
+    groups: dict[int, str] = {}
     owners: dict[str, str] = {}
     for subject in subjects:
-        if subject.pid and _has_session(subject, processes):
-            sessions[subject.pid] = subject.name
+        if subject.pid and _has_group(subject, processes):
+            groups[subject.pid] = subject.name
         owners[subject.folder] = owners[subject.hold] = subject.name
     owner: dict[int, str] = {}
     children: dict[int, list[int]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process.pid)
-        name = sessions.get(process.session)
+        name = groups.get(process.group)
         if name is None and process.is_alive:
             name = next((owners[clue] for clue in clues_of(process) if clue in owners), None)
         if name is not None:
@@ -168,18 +160,18 @@ def members(
     return found
 
 
-def _has_session(subject: Subject, processes: Mapping[int, Process]) -> bool:
-    """Whether processes whose session is ``subject.pid`` are the subject's.
+def _has_group(subject: Subject, processes: Mapping[int, Process]) -> bool:
+    """Whether processes whose group is ``subject.pid`` are the subject's.
 
-    A session's number is not given out again while it has a process. So ours is ours until a process
-    of that very pid shows up after its end (which the spawner sees before we are told); one that we
-    were not there to watch is believed only while its shim lives (a daemon may have got the number
+    A group's number is not given out again while it has a process. So ours is ours until another process
+    of that very pid shows up after its end (which the keeper sees before we are told); one that we
+    were not there to watch is believed only while its leader is there (a daemon may have got the number
     since, and its leader may have left).
     """
     leader = processes.get(subject.pid)
-    if subject.is_ours:
-        return leader is None or not (subject.is_over or is_another(subject.pid, subject.folder))
-    return leader is not None and is_shim(subject.pid, subject.folder)
+    if leader is None:
+        return subject.is_ours
+    return leader.start == subject.start and not (subject.is_ours and subject.is_over)
 
 
 def send(process: Process, number: signal.Signals) -> bool:

@@ -1,4 +1,4 @@
-"""The spawner: it may die, the runner may die, and neither takes a case along."""
+"""The keeper: it may die, the runner may die, and neither takes a case along."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_until
-from tests.engines.conftest import is_alive
+from tests.engines.conftest import is_alive, marked
 from tests.engines.contract import Bench, follow, run, start, until
 from tui_sweep.core.errors import EngineBusy, EngineUnreachable
 from tui_sweep.core.states import Event
-from tui_sweep.engines.local import spawner, starts
+from tui_sweep.engines.local import keeper, starts
 from tui_sweep.engines.local.engine import LocalEngine
 from tui_sweep.engines.local.tree import census, look
 
@@ -30,7 +30,7 @@ bench = Bench(local, "sh", Path(sys.argv[1]))
 async def main():
     async with bench.engine() as engine:
         await start(engine, bench.spec("sleep 1000"))
-        print(engine._sessions._spawner.pid, flush=True)
+        print(engine._sessions._keeper.pid, flush=True)
         sys.stdin.readline()
         await start(engine, bench.spec("sleep 1000", case=1))
         print("second", flush=True)
@@ -40,18 +40,18 @@ asyncio.run(main())
 
 
 def pid_of(engine: object) -> int:
-    """The living spawner's."""
+    """The living keeper's."""
     assert isinstance(engine, LocalEngine)
-    process = engine._sessions._spawner
+    process = engine._sessions._keeper
     assert process is not None
     return process.pid
 
 
-def spawners() -> list[int]:
-    """Living children of ours that are spawners."""
+def keepers() -> list[int]:
+    """Living children of ours that are keepers."""
     mine = [process for process in census().values() if process.parent == os.getpid() and process.is_alive]
     told = [(p.pid, Path(f"/proc/{p.pid}/cmdline").read_bytes().split(b"\0")) for p in mine]
-    return [pid for pid, words in told if spawner.__file__.encode() in words]
+    return [pid for pid, words in told if keeper.__file__.encode() in words]
 
 
 def runner(bench: Bench) -> subprocess.Popen[bytes]:
@@ -75,27 +75,90 @@ async def end_all(bench: Bench, *cases: int) -> None:
             assert (await follow(engine, bench.spec(case=case)))[-1].event is Event.ERRED
 
 
-def test_it_is_gone_when_the_engine_is_closed_and_the_sessions_live_on(bench: Bench) -> None:
+def test_it_is_gone_when_the_engine_is_closed_after_its_last_case(bench: Bench) -> None:
     async def main() -> None:
         async with bench.engine() as engine:
-            assert spawners() == [pid_of(engine)]
-            await start(engine, bench.spec("sleep 1000"))
-        assert spawners() == []
+            assert keepers() == [pid_of(engine)]
+            await run(engine, bench.spec("true"))
+        assert keepers() == []
         assert look(pid_of(engine)) is None  # not even a zombie
+
+    asyncio.run(main())
+
+
+def test_it_outlives_a_closed_engine_as_long_as_it_has_cases(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.engine() as engine:
+            await start(engine, bench.spec("sleep 1000"))
+        assert keepers() == [pid_of(engine)]
         async with bench.engine() as other:
             assert (await other.find([bench.spec()]))[bench.spec().name].event is Event.STARTED
 
     asyncio.run(main())
     asyncio.run(end_all(bench, 0))
+    wait_until(lambda: not keepers())
 
 
-def test_a_killed_runner_leaves_its_cases_and_no_spawner(bench: Bench) -> None:
+def test_a_killed_runner_leaves_its_cases_and_who_keeps_how_they_end(bench: Bench) -> None:
     with runner(bench) as process:
         pid = int(told(process))
-        assert is_alive(pid)
         process.kill()
-    wait_until(lambda: not is_alive(pid))
+    assert is_alive(pid)
     asyncio.run(end_all(bench, 0))
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_an_end_that_its_keeper_has_yet_to_write_is_waited_for(bench: Bench) -> None:
+    with runner(bench) as process:
+        pid = int(told(process))
+        process.kill()
+    case, *_ = wait_until(lambda: marked(bench.root))
+    os.kill(pid, signal.SIGSTOP)
+
+    async def main() -> None:
+        async with bench.engine() as engine:
+            spec = bench.spec()
+            assert (await engine.find([spec]))[spec.name].event is Event.STARTED
+            following = asyncio.ensure_future(follow(engine, spec))
+            os.kill(case, signal.SIGTERM)
+            await until(lambda: not is_alive(case))
+            async with bench.engine() as third:  # for a zombie that is kept, too
+                assert (await third.find([spec]))[spec.name].event is Event.STARTED
+            assert not following.done()
+            os.kill(pid, signal.SIGCONT)
+            assert (await following)[-1].exit_code == 143
+
+    asyncio.run(main())
+
+
+def test_without_runner_and_keeper_an_end_is_told_as_vanished(bench: Bench) -> None:
+    with runner(bench) as process:
+        pid = int(told(process))
+        process.kill()
+    (case,) = wait_until(lambda: marked(bench.root))
+    for number in (pid, case):
+        os.kill(number, signal.SIGKILL)
+        wait_until(lambda number=number: not is_alive(number))
+
+    async def main() -> None:
+        async with bench.engine() as engine:
+            spec = bench.spec()
+            found = (await engine.find([spec]))[spec.name]
+            assert (found.event, found.reason) == (Event.VANISHED, "ended without telling how")
+
+    asyncio.run(main())
+
+
+def test_a_case_that_kills_its_keeper_hurts_nobody(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.engine() as engine:
+            first, second = bench.spec("sleep 1000", case=0), bench.spec("kill -KILL $PPID; exit 9", case=1)
+            await start(engine, first)
+            assert (await run(engine, second))[0].exit_code == 9
+            await engine.cancel(first.name, grace=5)
+            assert (await follow(engine, first))[-1].exit_code == 143
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
@@ -105,6 +168,7 @@ def test_a_signal_to_the_terminals_group_is_not_for_it(bench: Bench, name: str) 
         assert os.getpgid(pid) != process.pid
         assert os.getsid(pid) != process.pid
         os.kill(pid, getattr(signal, name))  # and even sent to itself
+        assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
         assert told(process) == b"second"
@@ -129,7 +193,7 @@ def test_when_it_is_killed_the_ends_of_its_children_are_told_all_the_same(bench:
             # known from the wait status: nothing could be written
             assert (await follow(engine, first))[-1].exit_code == 4
             assert (await follow(engine, bench.spec(case=1)))[-1].exit_code == 5
-            assert spawners() == [pid_of(engine)]
+            assert keepers() == [pid_of(engine)]
             assert look(died) is None
 
     asyncio.run(main())
@@ -157,20 +221,20 @@ def test_an_end_between_its_death_and_ours_hearing_of_it_is_told(bench: Bench) -
 def test_a_launch_that_was_on_its_way_is_settled_by_its_claim(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """Killed before it started the shim, or when it had, and before it told."""
+    """Killed before it started the case, or when it had, and before it told."""
 
-    def losing(self: starts.Spawner, number: int, pid: int, code: int) -> None:
-        monkeypatch.setattr(starts.Spawner, "_settle", settle)
+    def losing(self: starts.Keeper, number: int, pid: int, code: int, start: int) -> None:
+        monkeypatch.setattr(starts.Keeper, "_settle", settle)
         os.kill(self.pid, signal.SIGKILL)
 
-    settle: Callable[[starts.Spawner, int, int, int], None] = starts.Spawner._settle
+    settle: Callable[[starts.Keeper, int, int, int, int], None] = starts.Keeper._settle
 
     async def main() -> None:
         async with bench.engine() as engine:
             spec = bench.spec("echo once; exit 6")
             assert engine.admit(spec) is None
             if when == "after":
-                monkeypatch.setattr(starts.Spawner, "_settle", losing)
+                monkeypatch.setattr(starts.Keeper, "_settle", losing)
                 await engine.submit(spec)
             else:
                 os.kill(pid_of(engine), signal.SIGSTOP)
