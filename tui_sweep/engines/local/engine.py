@@ -233,11 +233,11 @@ class LocalEngine:
         self._ledger.settle()
 
     def _attempt(self, spec: SessionSpec) -> Attempt:
-        mem = spec.slots["mem"]
+        mem, folder = spec.slots["mem"], real(os.fspath(spec.sink.folder))
         return Attempt(
             spec.name,
-            real(os.fspath(spec.sink.folder)),
-            os.fspath(spec.sink.exit),
+            folder,
+            f"{folder}/exit",
             self._ledger.path(spec.name),
             time.time(),
             limit=int(mem) if mem else None,

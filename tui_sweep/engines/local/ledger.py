@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -46,6 +47,7 @@ class MutexBusy(Exception):
     """Another process has been deciding for longer than a decision takes; it may be stopped."""
 
 
+@functools.lru_cache(maxsize=64)
 def file_name(name: str) -> str:
     """What a session's hold is called on disk: its own name, when that is one."""
     return name if _SAFE.fullmatch(name) else "h-" + hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -60,7 +62,7 @@ class Ledger:
         self._sweep = sweep_id
         self._where = where
         self._root = Path()
-        self._mutex_path = ""
+        self._mutex_path, self._held, self._aside = "", "", ""
         self._mutex = -1
         self._seen = -1
         """The mutex's number that ``_holds`` and ``_tickets`` belong to."""
@@ -79,14 +81,15 @@ class Ledger:
     def open(self) -> None:
         """Make the place, and read what is there. Raises EngineDenied."""
         self._root = self._where()
-        self._mutex_path = f"{self._root}/mutex"
+        self._mutex_path, self._held = f"{self._root}/mutex", f"{self._root}/held"
+        self._aside = f"{self._root}/spare"
         place.make(self._root)
         try:
             self._mutex = os.open(self._mutex_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise EngineDenied(f"cannot use {self._root / 'mutex'}: {error.strerror}") from error
         self._seen = -1
-        for entry in os.scandir(self._root / "spare"):  # killed runners have left some
+        for entry in os.scandir(self._aside):  # killed runners have left some
             self._forget(entry.path, bump=False)
 
     def close(self) -> None:
@@ -105,7 +108,7 @@ class Ledger:
 
     def path(self, name: str) -> str:
         """The file of a session's hold."""
-        return f"{self._root}/held/{file_name(name)}"
+        return f"{self._held}/{file_name(name)}"
 
     # taking and giving back
 
@@ -181,7 +184,7 @@ class Ledger:
         try:
             with self._deciding():
                 for path in left:
-                    self._lay_aside(path)
+                    self._lay_aside(path, is_unlocked=True)
         except (MutexBusy, OSError):
             for path in left:
                 self._forget(path, bump=False)
@@ -314,7 +317,7 @@ class Ledger:
         self._seen = self._number()
         byname = {file_name(name): hold for name, hold in self._holds.items()}
         holds: dict[str, Hold] = {}
-        for entry in os.scandir(self._root / "held"):
+        for entry in os.scandir(self._held):
             hold = byname.get(entry.name)
             if hold is None or (every and hold.name not in self._fds):
                 if not is_locked(entry.path):
@@ -342,11 +345,11 @@ class Ledger:
         if bump:
             self._bump()
 
-    def _lay_aside(self, path: str) -> None:
-        """Keep a hold's file for the next hold: ext4 without a journal takes up to 1 ms for a new one,
+    def _lay_aside(self, path: str, *, is_unlocked: bool = False) -> None:
+        """Keep a hold's file for the next hold, unless it is locked: ext4 without a journal takes up to 1 ms for a new one,
         because it looks at every inode that was deleted in the last seconds."""
-        spare = f"{self._root}/spare/{os.path.basename(path)}"
-        if len(self._spare) < 64 and not is_locked(path) and renamed(path, spare):
+        spare = f"{self._aside}/{os.path.basename(path)}"
+        if len(self._spare) < 64 and (is_unlocked or not is_locked(path)) and renamed(path, spare):
             self._spare.append(spare)
             self._bump()
         else:
