@@ -118,7 +118,7 @@ def test_an_end_that_its_keeper_has_yet_to_write_is_waited_for(bench: Bench) -> 
     async def main() -> None:
         async with bench.engine() as engine:
             spec = bench.spec()
-            assert (await engine.find([spec]))[spec.name].event is Event.STARTED
+            assert (await engine.find([spec]))[spec.name].session == f"pid:{case}"
             following = asyncio.ensure_future(follow(engine, spec))
             os.kill(case, signal.SIGTERM)
             await until(lambda: not is_alive(case))
@@ -126,7 +126,8 @@ def test_an_end_that_its_keeper_has_yet_to_write_is_waited_for(bench: Bench) -> 
                 assert (await third.find([spec]))[spec.name].event is Event.STARTED
             assert not following.done()
             os.kill(pid, signal.SIGCONT)
-            assert (await following)[-1].exit_code == 143
+            assert [report.session for report in await following] == [f"pid:{case}"] * 2
+            assert following.result()[-1].exit_code == 143
 
     asyncio.run(main())
 

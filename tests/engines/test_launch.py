@@ -167,6 +167,11 @@ def test_a_text_that_names_no_interpreter_is_one_of_the_shell(tmp_path: Path, lo
     assert (tmp_path / "stdout").read_text() == "mine\n"
 
 
+def test_a_builtin_without_a_program_is_one_of_the_shell(tmp_path: Path, lock: int) -> None:
+    assert code(started(launch(tmp_path, "ulimit", "-n"), lock), tmp_path) == 0
+    assert (tmp_path / "stdout").read_text().strip().isdecimal()
+
+
 def test_words_are_looked_for_where_the_case_would(tmp_path: Path, lock: int) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "true").write_text("#!/bin/sh\necho mine")
@@ -179,6 +184,19 @@ def test_words_are_looked_for_where_the_case_would(tmp_path: Path, lock: int) ->
 def test_it_may_make_itself_the_leader_of_its_group_and_is_one(tmp_path: Path, lock: int) -> None:
     text = "import os; os.setpgrp(); assert os.getpgid(0) == os.getpid()"
     assert code(started(launch(tmp_path, "python3", "-c", text), lock), tmp_path) == 0
+
+
+def test_a_case_has_its_cpus_from_its_first_moment(tmp_path: Path, lock: int) -> None:
+    settings, before = Settings({}, [], boot_id(), 0), os.sched_getaffinity(0)
+    words = [b"/bin/grep", b"Cpus_allowed_list", b"/proc/self/status"]
+    for number, cpu in enumerate(sorted(before) * 10):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        pid, _, _ = settings.launch(os.fsencode(folder), b"/proc", words, {}, lock, [cpu])
+        assert os.sched_getaffinity(0) == before
+        assert code(pid, folder) == 0
+        assert (folder / "stdout").read_text().split()[1] == str(cpu)
+    os.close(settings.null)
 
 
 def test_the_limit_on_descriptors_is_given_to_the_cases(tmp_path: Path) -> None:

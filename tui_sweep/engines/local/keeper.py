@@ -77,7 +77,7 @@ that fails is told in the file ``$1``. fd 2 is /dev/null meanwhile, because shel
 there; the steps are in parentheses, because dash redirects for a plain command in its own place. The
 variables carry a prefix, because a plain name might be one of -e's and would be exported changed."""
 
-_ASK_SH = b'exec "$0" "$@"'
+_ASK_SH = b'"$0" "$@"'
 """For words that we find no program for: sh knows what that is (a builtin, a text without ``#!``), or says."""
 
 _FRAMES = 1 << 16
@@ -95,35 +95,6 @@ def frame(value: tuple[Any, ...]) -> bytes:
     """A value as it travels."""
     told = marshal.dumps(value)
     return LENGTH.pack(len(told)) + told
-
-
-def bind(pid: int, cpus: list[int]) -> None:
-    """Bind a process that was just started, and what it started since, to these cpus.
-
-    From outside and after the start, because binding ourselves around it moves the keeper from cpu to
-    cpu and back: measured 0.7 ms a case against 0.35.
-    """
-    if not cpus or not hasattr(os, "sched_setaffinity"):
-        return
-    bound: set[int] = set()
-    pending = [pid]
-    while pending:
-        process = pending.pop()
-        try:
-            os.sched_setaffinity(process, cpus)
-        except OSError:
-            continue  # it has ended, or the cpu was taken offline: running anywhere is better than not at all
-        bound.add(process)
-        pending += [child for child in children(process) if child not in bound]
-
-
-def children(pid: int) -> list[int]:
-    """The children of a process; none where the kernel does not list them."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:
-            return [int(word) for word in file.read(4096).split()]
-    except OSError:
-        return []
 
 
 def status_of(pid: int) -> list[bytes] | None:
@@ -169,6 +140,8 @@ class Settings:
         """The signals that are set to their defaults."""
         self.boot = boot
         """The word for this start of the machine."""
+        self.cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        """What may be run on."""
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         if open_files:  # the soft limit on descriptors that the cases are to have; we need few
             resource.setrlimit(
@@ -196,8 +169,7 @@ class Settings:
         try:
             os.write(claim, b" " * (_CLAIM_SIZE - 1))  # so that there is room for what has to be written
             wrong = UNFIT
-            pid = self._begin(folder, cwd, words, env, hold)
-            bind(pid, cpus)
+            pid = self._begin(folder, cwd, words, env, hold, cpus)
             start = start_of(pid)
             told = f"{pid} {start} {self.boot}".ljust(_CLAIM_SIZE - 1) + "\n"
             os.pwrite(claim, told.encode(), 0)
@@ -214,7 +186,13 @@ class Settings:
         return 0, wrong, 0
 
     def _begin(
-        self, folder: bytes, cwd: bytes, words: list[bytes], env: dict[bytes, bytes], hold: int
+        self,
+        folder: bytes,
+        cwd: bytes,
+        words: list[bytes],
+        env: dict[bytes, bytes],
+        hold: int,
+        cpus: list[int],
     ) -> int:
         """Start a case; its pid, which is its process group as well. Raises OSError, ValueError."""
         opened: list[int] = []
@@ -234,11 +212,20 @@ class Settings:
                         os.write(opened[1], os.fsencode(text))
                 told_by = b'printf "126 %s\\n" "$1" >|"$2"; exit 126'
                 words = [b"/bin/sh", b"-c", told_by, b"sh", word, folder + b"/exit"]
+            self._run_on(cpus)  # itself, because a case asks at once how many it has: 35 us
             return self._spawn(words, {**self.env, **env}, [self.null, *output], hold)
         finally:
+            if cpus:
+                self._run_on(self.cpus)
             os.chdir("/")
             for fd in opened:
                 os.close(fd)
+
+    def _run_on(self, cpus: list[int]) -> None:
+        """Run on these cpus, as what is started then will."""
+        if cpus and hasattr(os, "sched_setaffinity"):
+            with suppress(OSError):  # one was taken offline: running anywhere is better than not at all
+                os.sched_setaffinity(0, cpus)
 
     def _spawn(self, words: list[bytes], env: dict[bytes, bytes], streams: list[int], hold: int) -> int:
         found = program(words[0], env.get(b"PATH", os.defpath.encode())) if words else None

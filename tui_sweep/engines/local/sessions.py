@@ -66,6 +66,7 @@ class Sessions:
 
     async def close(self) -> None:
         """Stop watching; the sessions go on."""
+        self._live.clear()
         await self._endings.close()
         await self._memory.close()
         if self._keeper is not None:
@@ -130,6 +131,7 @@ class Sessions:
 
     def adopt(self, attempt: Attempt, claim: Claim) -> None:
         """Watch an attempt that another runner started, or tell its end when it has ended."""
+        attempt.pid, attempt.start = claim.pid, claim.start
         self._begin(attempt)
         self._attach(attempt, claim)
 
@@ -151,7 +153,6 @@ class Sessions:
 
     def _attach(self, attempt: Attempt, claim: Claim) -> None:
         """Follow the process of a claim that we did not start."""
-        attempt.pid, attempt.start = claim.pid, claim.start
         if claim.boot != boot_id() or claim.pid == 0:
             attempt.is_over = True
             if claim.boot and claim.boot != boot_id():
