@@ -151,11 +151,16 @@ def test_without_runner_and_keeper_an_end_is_told_as_vanished(bench: Bench) -> N
 
 
 def test_a_case_that_kills_its_keeper_hurts_nobody(bench: Bench) -> None:
+    gate = bench.root / "gate"
+
     async def main() -> None:
         async with bench.engine() as engine:
-            first, second = bench.spec("sleep 1000", case=0), bench.spec("kill -KILL $PPID; exit 9", case=1)
+            first = bench.spec("sleep 1000")
+            second = bench.spec(f"until [ -e {gate} ]; do sleep 0.02; done; kill -KILL $PPID; exit 9", case=1)
             await start(engine, first)
-            assert (await run(engine, second))[0].exit_code == 9
+            await start(engine, second)
+            gate.touch()
+            assert (await follow(engine, second))[-1].exit_code == 9
             await engine.cancel(first.name, grace=5)
             assert (await follow(engine, first))[-1].exit_code == 143
 
