@@ -78,7 +78,7 @@ async def end_all(bench: Bench, *cases: int) -> None:
 def test_it_is_gone_when_the_engine_is_closed_after_its_last_case(bench: Bench) -> None:
     async def main() -> None:
         async with bench.engine() as engine:
-            assert keepers() == [pid_of(engine)]
+            await until(lambda: keepers() == [pid_of(engine)])
             await run(engine, bench.spec("true"))
         assert keepers() == []
         assert look(pid_of(engine)) is None  # not even a zombie
@@ -90,7 +90,7 @@ def test_it_outlives_a_closed_engine_as_long_as_it_has_cases(bench: Bench) -> No
     async def main() -> None:
         async with bench.engine() as engine:
             await start(engine, bench.spec("sleep 1000"))
-        assert keepers() == [pid_of(engine)]
+        await until(lambda: keepers() == [pid_of(engine)])
         async with bench.engine() as other:
             assert (await other.find([bench.spec()]))[bench.spec().name].event is Event.STARTED
 
@@ -199,7 +199,7 @@ def test_when_it_is_killed_the_ends_of_its_children_are_told_all_the_same(bench:
             # known from the wait status: nothing could be written
             assert (await follow(engine, first))[-1].exit_code == 4
             assert (await follow(engine, bench.spec(case=1)))[-1].exit_code == 5
-            assert keepers() == [pid_of(engine)]
+            await until(lambda: keepers() == [pid_of(engine)])
             assert look(died) is None
 
     asyncio.run(main())

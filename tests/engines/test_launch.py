@@ -65,11 +65,15 @@ def test_a_claim_names_its_process_and_exit_its_code(tmp_path: Path, lock: int) 
     pid = started(launch(tmp_path, "/bin/sh", "-c", "exit 3"), lock)
     assert pid is not None
     start = keeper.start_of(pid)
-    assert code(pid, tmp_path) == 3
     claim = read_claim(str(tmp_path))
     assert claim is not None
     assert (claim.pid, claim.start, claim.boot) == (pid, start, boot_id())
+    assert code(pid, tmp_path) == 3
     assert (tmp_path / "exit").read_text() == "3\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exit", "hold", "stderr", "stdout"]
+    ended = read_claim(str(tmp_path))
+    assert ended is not None
+    assert ended.pid == 0
 
 
 def test_of_many_starts_one_runs_and_the_others_touch_nothing(tmp_path: Path, lock: int) -> None:
@@ -234,12 +238,32 @@ def test_what_a_case_wrote_into_its_exit_file_does_not_count(tmp_path: Path, loc
     assert (tmp_path / "exit").read_text() == "3\n"
 
 
+@pytest.mark.parametrize("claim", [True, False], ids=["claim", "no claim"])
 @pytest.mark.parametrize("there", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
-def test_an_exit_file_that_cannot_be_written_stops_nobody(tmp_path: Path, there: object) -> None:
+def test_what_is_in_the_place_of_an_exit_file_stops_nobody(
+    tmp_path: Path, there: object, claim: bool
+) -> None:
     assert callable(there)
     there(tmp_path / "exit")
+    if claim:
+        (tmp_path / "claim").write_text("1 2 boot\n")
     keeper.keep(os.fsencode(tmp_path), 3)
-    assert read_outcome(str(tmp_path / "exit")) is None
+    outcome = read_outcome(str(tmp_path / "exit"))
+    assert (outcome is not None) == (claim and there is os.mkfifo)
+
+
+def test_a_claim_that_a_case_made_a_link_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("of the user")
+    (tmp_path / "claim").symlink_to(tmp_path / "precious")
+    keeper.keep(os.fsencode(tmp_path), 3)
+    assert (tmp_path / "precious").read_text() == "of the user"
+
+
+def test_an_attempt_that_has_ended_is_not_started_again(tmp_path: Path, lock: int) -> None:
+    assert code(started(launch(tmp_path, "/bin/echo", "once"), lock), tmp_path) == 0
+    assert started(launch(tmp_path, "/bin/echo", "twice"), lock) is None
+    assert (tmp_path / "stdout").read_text() == "once\n"
+    assert not (tmp_path / "claim").exists()
 
 
 @pytest.mark.parametrize("text", ["", "3", "x\n", "-1\n", "\n", "\xff\n"])

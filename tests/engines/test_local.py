@@ -367,7 +367,7 @@ def test_a_forged_claim_never_makes_us_kill(bench: Bench) -> None:
     spec = bench.spec("true")
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as victim:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        (spec.sink.folder / "claim").write_text(f"{victim.pid} {boot}\n")
+        (spec.sink.folder / "claim").write_text(f"{victim.pid} 1 {boot}\n")
 
         async def main() -> None:
             async with bench.engine() as engine:
@@ -384,7 +384,7 @@ def test_a_forged_claim_never_makes_us_kill(bench: Bench) -> None:
 
 def test_a_claim_of_another_boot_is_not_looked_for(bench: Bench) -> None:
     spec = bench.spec("true")
-    (spec.sink.folder / "claim").write_text(f"{os.getpid()} another-boot\n")
+    (spec.sink.folder / "claim").write_text(f"{os.getpid()} 1 another-boot\n")
 
     async def main() -> None:
         async with bench.engine() as engine:

@@ -48,8 +48,8 @@ def _read(path: str) -> tuple[str, float] | None:
 
 
 def read_claim(folder: str) -> Claim | None:
-    """The claim in an attempt's folder, or None when nobody made one."""
-    told = _read(f"{folder}/claim")
+    """Who has claimed the attempt of a folder; None when nobody did. Of one that has ended nobody is known."""
+    told = _read(f"{folder}/claim") or _read(f"{folder}/exit")
     if told is None:
         return None
     text, at = told

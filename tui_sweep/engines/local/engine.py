@@ -290,7 +290,7 @@ class LocalEngine:
         until = self._loop.time() + _CLAIM_WAIT
         while True:
             claim = read_claim(os.fspath(spec.sink.folder))
-            if claim is not None and claim.pid:
+            if claim is not None and (claim.pid or read_outcome(os.fspath(spec.sink.exit)) is not None):
                 return claim
             path = self._ledger.path(spec.name)
             if self._ledger.fd(spec.name) is not None or not is_locked(path) or self._loop.time() > until:
@@ -329,7 +329,7 @@ class LocalEngine:
             claim = read_claim(os.fspath(spec.sink.folder))
             if claim is None:
                 continue
-            session = f"pid:{claim.pid}"
+            session = f"pid:{claim.pid}" if claim.pid else None
             running = Report(spec.name, Event.STARTED, claim.at, status="RUNNING", session=session)
             if lives(claim):
                 found[spec.name] = running

@@ -16,9 +16,9 @@ with the descriptor that the case is to inherit. Back come records, ``ANSWER``.
 
 In the attempt's folder it makes ``claim``, which nobody else can have made before: of any number of starts
 one wins. It is filled with "pid start boot-id" (the start in clock ticks after boot, so that a reused pid
-is not taken for it) once the case runs. Then ``exit``: "code", or "code word" where the code is not the
-exec's, and a newline that marks it complete. It is written while the ended process still is a zombie: who
-finds neither process nor ``exit`` knows that nobody will write it.
+is not taken for it) once the case runs. In its place comes ``exit`` in the end: "code", or "code word" where
+the code is not the exec's, and a newline that marks it complete. That is done while the ended process still
+is a zombie: who finds neither process nor ``exit`` knows that nobody will write it.
 """
 
 from __future__ import annotations
@@ -165,15 +165,16 @@ class Settings:
             return 0, CLAIMED, 0
         except OSError as error:
             return 0, error.errno if error.errno in _SHORT else UNWRITABLE, 0
-        wrong = UNWRITABLE
+        pid, wrong, start = 0, CLAIMED, 0
         try:
-            os.write(claim, b" " * (_CLAIM_SIZE - 1))  # so that there is room for what has to be written
-            wrong = UNFIT
-            pid = self._begin(folder, cwd, words, env, hold, cpus)
-            start = start_of(pid)
-            told = f"{pid} {start} {self.boot}".ljust(_CLAIM_SIZE - 1) + "\n"
-            os.pwrite(claim, told.encode(), 0)
-            return pid, 0, start
+            if not os.path.lexists(folder + b"/exit"):  # or it has ended just now
+                wrong = UNWRITABLE
+                os.write(claim, b" " * (_CLAIM_SIZE - 1))  # so that there is room for what has to be written
+                wrong = UNFIT
+                pid = self._begin(folder, cwd, words, env, hold, cpus)
+                wrong, start = 0, start_of(pid)
+                told = f"{pid} {start} {self.boot}".ljust(_CLAIM_SIZE - 1) + "\n"
+                os.pwrite(claim, told.encode(), 0)
         except ValueError:
             pass
         except OSError as error:
@@ -181,9 +182,10 @@ class Settings:
                 wrong = error.errno or errno.EINVAL
         finally:
             os.close(claim)
-        with suppress(OSError):
-            os.unlink(path)
-        return 0, wrong, 0
+        if wrong:
+            with suppress(OSError):
+                os.unlink(path)
+        return pid, wrong, start
 
     def _begin(
         self,
@@ -361,20 +363,34 @@ class Keeper:
 
 
 def keep(folder: bytes, code: int) -> None:
-    """Write how a case ended, unless that was written with the step that failed before the exec."""
-    try:
-        fd = os.open(folder + b"/exit", os.O_RDWR | os.O_CREAT | _NOW, 0o666)
-    except OSError:
-        return  # the runner has the wait status, and says what is wrong
-    try:
-        there = os.read(fd, 20)
-        if code and there.startswith(b"%d " % code) and there.endswith(b"\n"):
+    """Write how a case ended, unless that was written with the step that failed before the exec.
+
+    Whatever the case left in its place, the claim takes: a file that is there costs a tenth of a new one.
+    """
+    told = b"%d\n" % code
+    with suppress(OSError):  # the runner has the wait status, and says what is wrong
+        if code and _begins(folder + b"/exit", b"%d " % code):
             return
-        if there:
-            os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % code, 0)
+        try:
+            fd = os.open(folder + b"/claim", os.O_WRONLY | os.O_NOFOLLOW | _NOW)
+        except OSError:
+            fd = os.open(folder + b"/exit", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NOW, 0o666)
+        try:
+            os.pwrite(fd, told, 0)
+            os.ftruncate(fd, len(told))
+        finally:
+            os.close(fd)
+        os.rename(folder + b"/claim", folder + b"/exit")
+
+
+def _begins(path: bytes, text: bytes) -> bool:
+    """Whether that is what a file begins with."""
+    try:
+        fd = os.open(path, os.O_RDONLY | _NOW)
     except OSError:
-        return  # as above
+        return False
+    try:
+        return os.read(fd, len(text)) == text
     finally:
         os.close(fd)
 

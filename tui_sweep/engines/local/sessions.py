@@ -145,9 +145,8 @@ class Sessions:
 
     def _begin(self, attempt: Attempt) -> None:
         self._live[attempt.name] = attempt
-        attempt.tell(
-            Report(attempt.name, Event.STARTED, attempt.since, status="RUNNING", session=f"pid:{attempt.pid}")
-        )
+        session = f"pid:{attempt.pid}" if attempt.pid else None
+        attempt.tell(Report(attempt.name, Event.STARTED, attempt.since, status="RUNNING", session=session))
         if attempt.limit is not None:
             self._memory.add(attempt)
 
