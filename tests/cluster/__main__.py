@@ -65,14 +65,21 @@ def env(stack: Stack, options: argparse.Namespace) -> None:
         print(f"export {name}={value}")
 
 
+_FAILED = 1
+"""What pytest ends with when tests failed."""
+
+
 def test(stack: Stack, options: argparse.Namespace) -> None:
-    """run the tests of the cluster, starting it and stopping it again when it is not up"""
+    """run the tests of the cluster, starting it and stopping it again when it is not up; twice those that fail"""
     was_up = stack.is_up
     stack.up()
     try:
         command = (sys.executable, "-m", "pytest", "tests/cluster", *options.arguments)
         environ = os.environ | {"CLUSTER_VERSION": stack.state.release.version}
         ended = subprocess.run(command, cwd=ROOT, env=environ, check=False)
+        if ended.returncode == _FAILED:
+            say("cluster: the tests that failed are run once more: a real server has its own bad moments")
+            ended = subprocess.run([*command, "--last-failed"], cwd=ROOT, env=environ, check=False)
     finally:
         if not was_up:
             stack.down()

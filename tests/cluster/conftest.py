@@ -79,5 +79,4 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         assert official.live() == []
     finally:
         for session in official.live():
-            official.destroy(session)
-            official.wait(session.id, lambda session: not session.is_live)
+            official.end(session.id)

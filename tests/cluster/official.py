@@ -176,6 +176,19 @@ class Official:
         )
         self.send("DELETE", f"/session/{session.id}?forced={str(forced).lower()}{owner}")
 
+    def end(self, session_id: str, timeout: float = 120) -> None:
+        """Ends a session and sees that it has ended: one that was about to start may start all the same
+        (seen on 23.9.10), and is asked again."""
+        ends = time.monotonic() + timeout
+        asked = 0.0
+        while (session := self.session(session_id)).is_live:
+            if time.monotonic() > ends:
+                pytest.fail(f"not ended in {timeout:g} s: {session}")
+            if time.monotonic() - asked > 10 and session.status != "TERMINATING":
+                self.destroy(session)
+                asked = time.monotonic()
+            time.sleep(0.25)
+
 
 def _session(item: Mapping[str, Any]) -> Session:
     return Session(

@@ -292,7 +292,7 @@ def test_what_is_over_the_quota_waits_until_there_is_room_for_it(
     else:
         one.until(lambda cases: cases[0]["state"] == "pending")
     for other in reversed(others):
-        user2.destroy(user2.session(other))
+        user2.end(other)
     assert one.wait() == 0
     assert one.log(0) == b"through\n"
 
