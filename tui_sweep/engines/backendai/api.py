@@ -8,6 +8,7 @@ from typing import Any
 
 from tui_sweep.core.errors import EngineError, EngineUnreachable
 from tui_sweep.engines.backendai.client import Client
+from tui_sweep.engines.backendai.create import encoded
 from tui_sweep.engines.backendai.dialect import Dialect, run_ids
 from tui_sweep.engines.backendai.pace import Priority
 from tui_sweep.engines.backendai.verdicts import problem_of
@@ -77,7 +78,9 @@ class Api:
         Raises EngineBusy (not now; nothing was made), EngineDenied, EngineUnreachable (nobody knows).
         """
         try:
-            answer = await self._client.request("POST", "/session", body=body, priority=Priority.CREATE)
+            answer = await self._client.request(
+                "POST", "/session", body=body, text=encoded(body), priority=Priority.CREATE
+            )
         except EngineError as error:
             problem = problem_of(error)
             if problem is not None and problem.kind == "session-already-exists":
