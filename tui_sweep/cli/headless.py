@@ -207,12 +207,12 @@ class Lines:
         row = table.row(index)
         state = State(row.state)
         took = f"{row.ended - row.started:.1f}s" if row.started and row.ended else "-"
-        shown = self._mask.masked(self._plan[index].variables)
+        shown = self._mask.masked(self._plan.values(index))
         variables = plain(" ".join(f"{name}={value}" for name, value in shown.items()))
         reason = f"  {plain(row.reason)}" if row.reason else ""
         said = ""
         if row.output_bytes:
-            said = last_line(tail(self._folder.attempt(index, row.attempt) / "stdout", _TAIL))[:_LONGEST]
+            said = last_line(tail(f"{self._folder.attempt(index, row.attempt)}/stdout", _TAIL))[:_LONGEST]
         width = len(f"{len(table):,}")
         return (
             f"[{self._ended:>{width},}/{len(table):,}] #{index} {state.word:<9} {took:>7}  {variables}"
@@ -221,7 +221,7 @@ class Lines:
 
     def _failure(self, table: CaseTable, index: int) -> list[str]:
         folder = self._folder.attempt(index, int(table.attempt[index]))
-        raw = tail(folder / "stderr", _TAIL) or tail(folder / "stdout", _TAIL)
+        raw = tail(f"{folder}/stderr", _TAIL) or tail(f"{folder}/stdout", _TAIL)
         lines = raw.decode("utf-8", "replace").splitlines()
         return [plain(line[:_LONGEST]) for line in lines[-_FAILURE_LINES:]]
 

@@ -70,7 +70,7 @@ class _Gap:
 class _File:
     """One stream of the attempt and its file."""
 
-    path: Path
+    path: str
     gaps: list[_Gap] = field(default_factory=list)
     size: int = 0
     """Bytes of the file."""
@@ -87,8 +87,8 @@ class Receiver:
 
     def __init__(self, sink: Sink) -> None:
         """Raises OSError."""
-        self._notes = sink.folder / "gaps"
-        self._files: dict[Stream, _File] = {"out": _File(sink.stdout), "err": _File(sink.stderr)}
+        self._notes = f"{sink.folder}/gaps"
+        self._files: dict[Stream, _File] = {"out": _File(str(sink.stdout)), "err": _File(str(sink.stderr))}
         self._run: str | None = None
         self._began = False
         self._ended: End | None = None
@@ -247,7 +247,8 @@ class Receiver:
 
     def _resume(self) -> None:
         try:
-            noted = json.loads(self._notes.read_bytes())
+            with open(self._notes, "rb") as file:
+                noted = json.loads(file.read())
         except (FileNotFoundError, ValueError):
             noted = {}
         if isinstance(noted, dict):
@@ -262,11 +263,11 @@ class Receiver:
     def _reset(self, file: _File) -> None:
         """Where the stream is, by the file as it is now, with a torn line completed."""
         file.pending.clear()
-        target = os.open(file.path, _APPEND, 0o666)  # made as soon as possible, as on this machine
         try:
-            file.size = os.fstat(target).st_size
-        finally:
-            os.close(target)
+            file.size = os.stat(file.path).st_size
+        except FileNotFoundError:
+            os.close(os.open(file.path, _APPEND, 0o666))  # made as soon as possible, as on this machine
+            file.size = 0
         while file.gaps and file.gaps[-1].at > file.size:
             file.gaps.pop()  # somebody else cut the file
         if not file.gaps:
@@ -283,8 +284,9 @@ class Receiver:
         noted: dict[str, Any] = {"run": run}
         for stream, file in self._files.items():
             noted[stream] = [[gap.at, gap.line, gap.offset, gap.missing] for gap in file.gaps]
-        unfinished = self._notes.with_name("gaps.new")
-        unfinished.write_text(json.dumps(noted))
+        unfinished = f"{self._notes}.new"
+        with open(unfinished, "w", encoding="utf-8") as file:
+            json.dump(noted, file)
         os.replace(unfinished, self._notes)
 
 
