@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import click
 
+from tui_sweep.cli.start import uncollected
 from tui_sweep.core.cases import CaseRow, CaseTable
 from tui_sweep.core.errors import SweepError
 from tui_sweep.core.outcome import INTERRUPTED, exit_code
@@ -74,7 +75,8 @@ async def _run(folder: SweepDir, told: Teller, begun: list[bool]) -> int:
         begun.append(True)
         told.begin()
 
-    runner = open_runner(folder, observer=told)
+    with uncollected():
+        runner = open_runner(folder, observer=told)
     collect_rarely()
     interrupts = _Interrupts(runner)
     loop = asyncio.get_running_loop()
