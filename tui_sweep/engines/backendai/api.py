@@ -13,6 +13,14 @@ from tui_sweep.engines.backendai.dialect import Dialect, run_ids
 from tui_sweep.engines.backendai.pace import Priority
 from tui_sweep.engines.backendai.verdicts import problem_of
 
+_NO_NEWS = (
+    "session_prepared",
+    "session_creating",
+    "session_success",
+    "session_failure",
+    "session_terminating",
+)
+"""Events after which a case is what it was: it starts, or its session's end is still to come."""
 _GONE = ("object-not-found", "session-not-found")
 
 
@@ -62,13 +70,13 @@ class Api:
         return await self._client.graphql(query, variables)
 
     def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Every event of our sessions; first ("", {}) when the stream is open. Ends with an EngineError.
+        """Every event of our sessions that tells something new; first ("", {}) when the stream is open. Ends
+        with an EngineError.
 
-        Those of their kernels only where sessions have none for a start: elsewhere they tell nothing new, and
-        are five of fourteen.
+        Those of their kernels only where sessions have none for a start. That leaves four of fourteen.
         """
         query = {"sessionName": "*", "scope": self.dialect.sse_scope}
-        unread = ("kernel_",) if self.dialect.sse_tells_starts else ()
+        unread = (*_NO_NEWS, "kernel_") if self.dialect.sse_tells_starts else _NO_NEWS
         return self._client.stream_events("/events/session", query, unread=unread)
 
     async def create(self, body: Mapping[str, Any]) -> str:
