@@ -246,8 +246,8 @@ class Receiver:
 
     def _resume(self) -> None:
         try:
-            with open(self._notes, "rb") as file:
-                noted = json.loads(file.read())
+            with open(self._notes, "rb") as notes:
+                noted = json.loads(notes.read())
         except (FileNotFoundError, ValueError):
             noted = {}
         if isinstance(noted, dict):
@@ -284,8 +284,8 @@ class Receiver:
         for stream, file in self._files.items():
             noted[stream] = [[gap.at, gap.line, gap.offset, gap.missing] for gap in file.gaps]
         unfinished = f"{self._notes}.new"
-        with open(unfinished, "w", encoding="utf-8") as file:
-            json.dump(noted, file)
+        with open(unfinished, "w", encoding="utf-8") as notes:
+            json.dump(noted, notes)
         os.replace(unfinished, self._notes)
 
 
