@@ -138,7 +138,7 @@ class JsonLines:
             event="case",
             index=index,
             attempt=row.attempt,
-            state=State(row.state).word,
+            state=table.state_of(index).word,
             session=_session(self._folder, self._record.sweep, row),
             status=row.status,
             reason=row.reason,
@@ -190,9 +190,9 @@ class Lines:
         _say(f"sweep {self._folder.id}{name}: {cases:,} case{'s' if cases != 1 else ''} on {sweep.engine}")
 
     def changed(self, table: CaseTable, index: int, at: float) -> None:
-        if table.state.item(index) not in FINAL:
+        state = table.state_of(index)
+        if state not in FINAL:
             return
-        state = State(table.state[index])
         self._ended = sum([table.counts[final] for final in FINAL])
         if state is State.DONE and self._quiet:
             return
@@ -206,8 +206,7 @@ class Lines:
 
     def line(self, table: CaseTable, index: int) -> str:
         """How a case ended, in one line."""
-        row = table.row(index)
-        state = State(row.state)
+        row, state = table.row(index), table.state_of(index)
         took = f"{row.ended - row.started:.1f}s" if row.started and row.ended else "-"
         shown = self._mask.masked(self._plan.values(index))
         variables = plain(" ".join(f"{name}={value}" for name, value in shown.items()))

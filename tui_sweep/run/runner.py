@@ -301,7 +301,7 @@ class Runner:
 
     def state(self, spec: SessionSpec) -> State:
         """What the case of this attempt is now."""
-        return State(self.table.state.item(spec.case))
+        return self.table.state_of(spec.case)
 
     def tell(self, spec: SessionSpec, report: Report) -> None:
         """A report about an attempt."""
@@ -316,7 +316,7 @@ class Runner:
 
     def _may_have_grown(self, report: Report, spec: SessionSpec) -> bool:
         """Whether a report without an event may mean that there is more output."""
-        return report.event is None and self.table.state.item(spec.case) not in _SILENT
+        return report.event is None and self.table.state_of(spec.case) not in _SILENT
 
     async def committed(self) -> None:
         """Return when everything decided so far is on disk."""
@@ -367,7 +367,7 @@ class Runner:
             index = live.spec.case
             if self._live.get(index) is not live:
                 continue  # it has ended since
-            if self.table.state.item(index) not in _SILENT:
+            if self.table.state_of(index) not in _SILENT:
                 self._sample_one(index, live, now)
             self._plan_sample(live, now)
 
