@@ -19,6 +19,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,8 @@ class _File:
 
     path: str
     gaps: list[_Gap] = field(default_factory=list)
+    target: int = -1
+    """Its descriptor, while it is written."""
     size: int = 0
     """Bytes of the file."""
     next: int = 0
@@ -85,7 +88,8 @@ class Receiver:
     """Writes one attempt's output. One at a time; it may be made anew at any time, in another process."""
 
     def __init__(self, sink: Sink) -> None:
-        """Raises OSError."""
+        """Raises OSError. What the files hold is known from the first log on."""
+        self._sink = sink
         self._notes = f"{sink.folder}/gaps"
         self._files: dict[Stream, _File] = {"out": _File(str(sink.stdout)), "err": _File(str(sink.stderr))}
         self._run: str | None = None
@@ -96,11 +100,7 @@ class Receiver:
         self._last = False
         self.log_bytes = 0
         """Characters of the log at the last fetch: near the limit of the server, it is about to lose some."""
-        try:
-            self._resume()
-        except FileNotFoundError:
-            sink.create()
-            self._resume()
+        self._resume()
 
     @property
     def seen(self) -> int:
@@ -119,12 +119,10 @@ class Receiver:
         its word.
         """
         self._last = last
-        for file in self._files.values():
-            self._reset(file)
-        before = self._written()
         has_begun = False
         self.log_bytes = len(text)
-        try:
+        with self._opened():
+            before = self._written()
             for frame in frames(_one_start(text)):
                 has_begun = True
                 self._take(frame)
@@ -132,9 +130,6 @@ class Receiver:
                 for file in self._files.values():
                     if file.total is not None and file.total > file.next:
                         self._note(file, file.total, file.total - file.next)
-        finally:
-            for file in self._files.values():
-                self._write(file)
         noise = "" if self._began else _tail(text)
         received = Received(
             self._ended, self._written() - before, self.missing, self._began, has_begun, noise
@@ -145,9 +140,7 @@ class Receiver:
     def stream(self, told: Iterable[Frame]) -> bool:
         """Append what comes live, in order; False when something before it never came: then only the whole
         log helps, and nothing more is taken from here. Raises OSError, and then only the log helps, too."""
-        for file in self._files.values():
-            self._reset(file)
-        try:
+        with self._opened():
             for frame in told:
                 if isinstance(frame, Piece) and (
                     self._run is None or frame.offset > self._files[frame.stream].next
@@ -156,14 +149,30 @@ class Receiver:
                 if isinstance(frame, End) and not self._is_whole:
                     return False
                 self._take(frame)
-        finally:
-            for file in self._files.values():
-                self._write(file)
         if self._ended is not None:
             self.final = Received(self._ended, 0, self.missing, self._began, has_begun=True, noise="")
         return True
 
     # inside
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Both files, opened once; at the end what is pending is written. Raises OSError."""
+        files = self._files.values()
+        try:
+            for file in files:
+                self._reset(file)
+            self._began = self._began or self.seen > 0
+            try:
+                yield
+            finally:
+                for file in files:
+                    self._write(file)
+        finally:
+            for file in files:
+                if file.target >= 0:
+                    os.close(file.target)
+                    file.target = -1
 
     @property
     def _is_whole(self) -> bool:
@@ -230,14 +239,10 @@ class Receiver:
 
     def _append(self, file: _File, data: bytes) -> None:
         """At the end of the file; what of it cannot be written is taken again the next time."""
-        target = os.open(file.path, _APPEND, 0o666)
-        try:
-            while data:
-                done = os.write(target, data)
-                file.size += done
-                data = data[done:]
-        finally:
-            os.close(target)
+        while data:
+            done = os.write(file.target, data)
+            file.size += done
+            data = data[done:]
 
     def _written(self) -> int:
         return sum(file.size - sum(len(gap.text) for gap in file.gaps) for file in self._files.values())
@@ -255,18 +260,17 @@ class Receiver:
             self._run = run if isinstance(run, str) else None
             for stream, file in self._files.items():
                 file.gaps = list(_gaps(noted.get(stream)))
-        for file in self._files.values():
-            self._reset(file)
-        self._began = self._run is not None or self.seen > 0
+        self._began = self._run is not None
 
     def _reset(self, file: _File) -> None:
         """Where the stream is, by the file as it is now, with a torn line completed."""
         file.pending.clear()
         try:
-            file.size = os.stat(file.path).st_size
+            file.target = os.open(file.path, _APPEND, 0o666)
         except FileNotFoundError:
-            os.close(os.open(file.path, _APPEND, 0o666))  # made as soon as possible, as on this machine
-            file.size = 0
+            self._sink.create()
+            file.target = os.open(file.path, _APPEND, 0o666)
+        file.size = os.fstat(file.target).st_size
         while file.gaps and file.gaps[-1].at > file.size:
             file.gaps.pop()  # somebody else cut the file
         if not file.gaps:

@@ -108,14 +108,16 @@ def _shared(settings: tuple[tuple[str, str], ...], carried: str, variables: tupl
 
 
 def _is_plain(name: str, value: str) -> bool:
-    return (
-        _IDENTIFIER.fullmatch(name) is not None
-        and name not in _OF_SHELLS
-        and _OF_THE_CONTAINER.fullmatch(name) is None
-        and _PLAIN_VALUE.fullmatch(value) is not None
-    )
+    return not _is_odd(name) and not _is_taken(name) and _PLAIN_VALUE.fullmatch(value) is not None
 
 
+@functools.lru_cache(64)
+def _is_taken(name: str) -> bool:
+    """Whether it would change the container's own programs."""
+    return _OF_THE_CONTAINER.fullmatch(name) is not None
+
+
+@functools.lru_cache(64)
 def _is_odd(name: str) -> bool:
     """Whether no shell can export it: then only exec sees it, through env(1)."""
     return _IDENTIFIER.fullmatch(name) is None or name in _OF_SHELLS
