@@ -326,6 +326,22 @@ def test_an_end_that_comes_live_without_all_before_it_is_not_believed(sink: Outp
     assert sink.stdout.read_bytes() == b"one\ntwo\n"
 
 
+def test_what_comes_live_of_a_second_start_without_its_beginning_waits_for_the_log(sink: Output) -> None:
+    receiver = Receiver(sink)
+    assert receiver.stream(live(BEGIN + piece("out", 0, "one")))
+    receiver.start_anew()
+    rest = piece("out", 0, "one") + "\x1eout 4 end\x1f\n\x1eerr 0 end\x1f\n" + END
+    assert not receiver.stream(live(rest))
+    assert receiver.final is None
+    assert receiver.take(BEGIN + piece("out", 0, "one")).new == 0  # the log of the former container
+    assert not receiver.stream(live(rest))
+    receiver.take(BEGIN.replace("run1", "run2") + rest)
+    assert receiver.final is not None
+    assert sink.stdout.read_text() == (
+        "one\n[sweep-tui: the session was started anew by the server; its output begins again here]\none\n"
+    )
+
+
 def test_what_comes_live_without_its_beginning_may_be_of_another_start(sink: Output) -> None:
     """26 loses what is printed before it is listened to: the frame that names the start, too."""
     receiver = Receiver(sink)

@@ -98,6 +98,8 @@ class Receiver:
         self.final: Received | None = None
         """What was received, once the case has ended and no more of it can come."""
         self._last = False
+        self._is_anew = False
+        """Of the start that the server made last nothing is here yet."""
         self.log_bytes = 0
         """Characters of the log at the last fetch: near the limit of the server, it is about to lose some."""
         self._resume()
@@ -142,6 +144,8 @@ class Receiver:
         log helps, and nothing more is taken from here. Raises OSError, and then only the log helps, too."""
         with self._opened():
             for frame in told:
+                if self._is_anew and not isinstance(frame, Begin):
+                    return False  # its beginning is lost, and this would count as the former start's
                 if isinstance(frame, Piece) and (
                     self._run is None or frame.offset > self._files[frame.stream].next
                 ):
@@ -152,6 +156,10 @@ class Receiver:
         if self._ended is not None:
             self.final = Received(self._ended, 0, self.missing, self._began, has_begun=True, noise="")
         return True
+
+    def start_anew(self) -> None:
+        """The server starts the session once more: what comes live counts from its beginning on."""
+        self._is_anew = True
 
     # inside
 
@@ -213,6 +221,7 @@ class Receiver:
             if not self._last:
                 self._keep(run)
             self._run = run
+            self._is_anew = False
 
     def _note(self, file: _File, offset: int, missing: int) -> None:
         """Go on at another offset, and say so in the file."""
