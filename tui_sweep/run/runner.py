@@ -214,13 +214,13 @@ class Runner:
         self._sample(now)
         if now >= self._facts_due:
             self._note_facts(now)
-        if self._records.is_awaited or now - self._flushed >= _GATHER:
+        if now - self._flushed >= _GATHER:
             self._flushed = now
             self._records.flush()
         self._bear_trouble(now)
         if self.scheduler.stopping:
             return True
-        busy = self._live or self._ending or self._records.is_awaited
+        busy = self._live or self._ending
         return self.scheduler.finished and not busy and not self._inbox.peek()
 
     def _wait(self) -> float:
@@ -269,8 +269,8 @@ class Runner:
                 self._do(event, now)
             elif command.verb == "watch":
                 self._onlookers.heard(command, now)
-            self._records.expect().add_done_callback(partial(self._answered, command.name))
             self._records.flush([(command.name, now, command.verb, answer)])
+            self._records.written.add_done_callback(partial(self._answered, command.name))
 
     def _answered(self, name: str, _: asyncio.Future[None]) -> None:
         self._inbox.remove(name)
@@ -320,9 +320,7 @@ class Runner:
 
     async def committed(self) -> None:
         """Return when everything decided so far is on disk."""
-        done = self._records.expect()
-        self._records.flush()
-        await asyncio.shield(done)
+        await self._records.committed()
 
     def end(self, name: str, grace: float | None = None) -> None:
         """End a session; its row says so on disk before anything is killed."""
