@@ -345,7 +345,7 @@ def test_the_positions_of_many_cases_are_those_of_each(some, dtype):
         texts = [
             variable.range[int(column[k])] for variable, column in zip(some.variables, positions, strict=True)
         ]
-        assert dict(zip(some.names, texts, strict=True)) == some[index].variables
+        assert dict(zip(some.names, texts, strict=True)) == some[index].variables == some.values(index)
 
 
 @pytest.mark.parametrize("some", MANY, ids=range(len(MANY)))

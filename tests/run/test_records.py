@@ -20,29 +20,25 @@ async def everything_launched(path):
     for index in range(MANY):
         table.move(index, Event.LAUNCH, 1.0)
     records = Records(journal, table, Scheduler(Sweep(image="sh", engine="local"), table))
-    first = records.expect()
     records.flush()
-    return journal, records, first
+    return journal, records
 
 
 def test_who_waits_while_nothing_changes_waits_for_the_entry_that_is_under_way(tmp_path):
     async def main():
-        journal, records, first = await everything_launched(tmp_path / "sweep.db")
-        more = []
+        journal, records = await everything_launched(tmp_path / "sweep.db")
         for _ in range(MANY):
-            more.append(records.expect())
             records.flush()
-        assert not records.is_awaited
+        assert not records.written.done()
         assert journal._lent == 1, "one entry for all of them"
         async with asyncio.timeout(20):
-            await asyncio.gather(first, *more)
+            await asyncio.gather(*(records.committed() for _ in range(MANY)))
         reader = Reader(tmp_path / "sweep.db")
         assert {row.state for row in reader.changed(0)} == {State.SUBMITTING}
         reader.close()
         records.flush()
-        late = records.expect()
-        records.flush()
-        assert late.done(), "nothing is under way"
+        assert records.written.done(), "nothing is under way"
+        await records.committed()
         await journal.close()
 
     asyncio.run(main())
@@ -50,14 +46,13 @@ def test_who_waits_while_nothing_changes_waits_for_the_entry_that_is_under_way(t
 
 def test_who_gave_up_waiting_is_no_trouble_to_the_others(tmp_path):
     async def main():
-        journal, records, _ = await everything_launched(tmp_path / "sweep.db")
-        gone, patient = records.expect(), None
-        records.flush()
-        gone.cancel()
-        patient = records.expect()
-        records.flush()
+        journal, records = await everything_launched(tmp_path / "sweep.db")
+        gone, patient = (asyncio.create_task(records.committed()) for _ in range(2))
+        await asyncio.sleep(0)
+        assert gone.cancel()
         async with asyncio.timeout(20):
             await patient
+        assert gone.cancelled()
         await journal.close()
 
     asyncio.run(main())

@@ -106,7 +106,7 @@ def _checked(wanted: Asked) -> Checked:
         count=plan.count,
         merged=plan.merged,
         sizes=tuple((one.key, one.count) for one in ranges),
-        rows=tuple(mask.masked(plan[i].variables) for i in range(min(FIRST, plan.count))),
+        rows=tuple(mask.masked(plan.values(i)) for i in range(min(FIRST, plan.count))),
         slots=sweep.slots,
         engine=sweep.engine,
     )

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import click
 
+from tui_sweep.cli.start import uncollected
 from tui_sweep.core.cases import CaseRow, CaseTable
 from tui_sweep.core.errors import SweepError
 from tui_sweep.core.outcome import INTERRUPTED, exit_code
@@ -74,7 +75,8 @@ async def _run(folder: SweepDir, told: Teller, begun: list[bool]) -> int:
         begun.append(True)
         told.begin()
 
-    runner = open_runner(folder, observer=told)
+    with uncollected():
+        runner = open_runner(folder, observer=told)
     collect_rarely()
     interrupts = _Interrupts(runner)
     loop = asyncio.get_running_loop()
@@ -136,7 +138,7 @@ class JsonLines:
             event="case",
             index=index,
             attempt=row.attempt,
-            state=State(row.state).word,
+            state=table.state_of(index).word,
             session=_session(self._folder, self._record.sweep, row),
             status=row.status,
             reason=row.reason,
@@ -188,9 +190,9 @@ class Lines:
         _say(f"sweep {self._folder.id}{name}: {cases:,} case{'s' if cases != 1 else ''} on {sweep.engine}")
 
     def changed(self, table: CaseTable, index: int, at: float) -> None:
-        if table.state.item(index) not in FINAL:
+        state = table.state_of(index)
+        if state not in FINAL:
             return
-        state = State(table.state[index])
         self._ended = sum([table.counts[final] for final in FINAL])
         if state is State.DONE and self._quiet:
             return
@@ -204,15 +206,14 @@ class Lines:
 
     def line(self, table: CaseTable, index: int) -> str:
         """How a case ended, in one line."""
-        row = table.row(index)
-        state = State(row.state)
+        row, state = table.row(index), table.state_of(index)
         took = f"{row.ended - row.started:.1f}s" if row.started and row.ended else "-"
-        shown = self._mask.masked(self._plan[index].variables)
+        shown = self._mask.masked(self._plan.values(index))
         variables = plain(" ".join(f"{name}={value}" for name, value in shown.items()))
         reason = f"  {plain(row.reason)}" if row.reason else ""
         said = ""
         if row.output_bytes:
-            said = last_line(tail(self._folder.attempt(index, row.attempt) / "stdout", _TAIL))[:_LONGEST]
+            said = last_line(tail(f"{self._folder.attempt(index, row.attempt)}/stdout", _TAIL))[:_LONGEST]
         width = len(f"{len(table):,}")
         return (
             f"[{self._ended:>{width},}/{len(table):,}] #{index} {state.word:<9} {took:>7}  {variables}"
@@ -221,7 +222,7 @@ class Lines:
 
     def _failure(self, table: CaseTable, index: int) -> list[str]:
         folder = self._folder.attempt(index, int(table.attempt[index]))
-        raw = tail(folder / "stderr", _TAIL) or tail(folder / "stdout", _TAIL)
+        raw = tail(f"{folder}/stderr", _TAIL) or tail(f"{folder}/stdout", _TAIL)
         lines = raw.decode("utf-8", "replace").splitlines()
         return [plain(line[:_LONGEST]) for line in lines[-_FAILURE_LINES:]]
 

@@ -12,6 +12,7 @@ import click
 
 from tui_sweep.cli.kinds import ascii_option
 from tui_sweep.cli.options import Asked, asked, check_size, merged, sweep_options
+from tui_sweep.cli.start import uncollected
 from tui_sweep.cli.tell import tell_notices
 from tui_sweep.config import Settings
 from tui_sweep.core.errors import SweepError, UsageError
@@ -47,10 +48,11 @@ def run_command(
     """Start a sweep of IMAGE (with FILES) over every combination of its ranges."""
     from tui_sweep.cli.screen import has_screen, show_board
 
-    wanted = asked(options, settings)
-    check_size(wanted.plan)
-    state = StateDir(Path(state_dir).expanduser().absolute() if state_dir else settings.state_dir)
-    folder = create_sweep(wanted, state, yes=yes, stats=options["stats"])
+    with uncollected():
+        wanted = asked(options, settings)
+        check_size(wanted.plan)
+        state = StateDir(Path(state_dir).expanduser().absolute() if state_dir else settings.state_dir)
+        folder = create_sweep(wanted, state, yes=yes, stats=options["stats"])
     if detach:
         start_detached(folder)
         click.echo(folder.id)

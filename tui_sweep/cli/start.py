@@ -1,4 +1,4 @@
-"""A quick start of the window: without what Python and numpy do meanwhile, and nobody needs.
+"""A quick start of the window, or of a sweep: without what Python and numpy do meanwhile, and nobody needs.
 
 Measured at the first paint of the board of a million cases, 0.5 s then.
 """

@@ -89,20 +89,28 @@ class Plan:
 
     def __getitem__(self, index: int) -> Case:
         """Case ``index``, from 0. Raises IndexError outside; negative indices mean nothing here."""
-        index = rank = operator.index(index)
-        if not 0 <= rank < self.count:
-            raise IndexError(index)
-        steps = [0] * len(self._dimensions)
-        for axis in self._fastest_first:
-            rank, i = divmod(rank, axis.count)
-            steps[axis.first : axis.first + len(axis.counts)] = axis.steps(i)
-        texts = [text_at(steps[place]) for text_at, place in self._columns]
+        index = operator.index(index)
+        texts = self._texts(index)
         return Case(
             index,
             dict(zip(self.names, texts, strict=True)),
             {name: fill(pieces, texts) for name, pieces in self._env.items()},
             *[fill(pieces, texts) for pieces in self._commands],
         )
+
+    def values(self, index: int) -> dict[str, str]:
+        """``variables`` of a case, without the rest of it. Raises IndexError."""
+        return dict(zip(self.names, self._texts(operator.index(index)), strict=True))
+
+    def _texts(self, rank: int) -> list[str]:
+        """The value of each of ``names`` in a case."""
+        if not 0 <= rank < self.count:
+            raise IndexError(rank)
+        steps = [0] * len(self._dimensions)
+        for axis in self._fastest_first:
+            rank, i = divmod(rank, axis.count)
+            steps[axis.first : axis.first + len(axis.counts)] = axis.steps(i)
+        return [text_at(steps[place]) for text_at, place in self._columns]
 
     def __iter__(self) -> Iterator[Case]:
         index = 0

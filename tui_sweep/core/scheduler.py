@@ -246,7 +246,7 @@ class Scheduler:
     def recall(self, now: float) -> None:
         """Set the timers of cases that a former runner left live or waiting for their turn."""
         for index in self._table.where(LIVE - {State.CANCELLING}).tolist():
-            if self._table.state[index] == State.RUNNING:
+            if self._table.state_of(index) is State.RUNNING:
                 self._limit_run(index)
             elif self._sweep.max_wait is not None and not np.isnan(self._table.queued[index]):
                 self._set_timer(self._table.queued[index] + self._sweep.max_wait, index, "wait")
@@ -273,7 +273,7 @@ class Scheduler:
         if report.event is Event.REFUSED:
             retry = Refusal(report.reason or "the engine is busy", report.retry_after)
             return self._refused(index, retry, report.at)
-        was = State(table.state.item(index))
+        was = table.state_of(index)
         if not table.move(
             index,
             report.event,
@@ -290,7 +290,7 @@ class Scheduler:
     def _refused(self, index: int, refusal: Refusal, now: float) -> list[Instruction]:
         """Close the gate, one for all cases, and put the case back if it was on its way."""
         self._gate = (now + refusal.retry_after, refusal.reason)
-        if self._table.state[index] == State.WAITING:
+        if self._table.state_of(index) is State.WAITING:
             self._table.tell(index, reason=refusal.reason)
         elif self._table.move(index, Event.REFUSED, now, reason=refusal.reason):
             self._cursor = min(self._cursor, index)
@@ -299,7 +299,7 @@ class Scheduler:
     def _ended(self, index: int, now: float) -> list[Instruction]:
         """A case came to an end: retry it, or see whether its failure halts the sweep."""
         table, sweep = self._table, self._sweep
-        if State(table.state[index]) in _FAILURES:
+        if table.state_of(index) in _FAILURES:
             tried = int(table.attempt[index]) - self._first_attempt.get(index, 0)
             if tried < sweep.retries and not self.halted:
                 self._delay(index, tried, now)
@@ -334,12 +334,12 @@ class Scheduler:
             self._gate = None
         while self._timers and self._timers[0].at <= now:
             timer = heapq.heappop(self._timers)
-            if timer.attempt == self._table.attempt[timer.index]:
+            if timer.attempt == self._table.attempt.item(timer.index):
                 instructions += self._expire(timer, now)
         return instructions
 
     def _expire(self, timer: _Timer, now: float) -> list[Instruction]:
-        index, state = timer.index, State(self._table.state[timer.index])
+        index, state = timer.index, self._table.state_of(timer.index)
         if timer.limit == "retry":
             if self._delayed.pop(index, None) is not None and state is State.WAITING:
                 heapq.heappush(self._due, index)
@@ -407,7 +407,7 @@ class Scheduler:
             End(index, int(table.attempt[index]), grace)
             for index in indices
             if table.move(index, Event.STOP, now, reason=reason, cause=cause)
-            and table.state[index] == State.CANCELLING
+            and table.state_of(index) is State.CANCELLING
         ]
 
     def _retry(self, cases: Sequence[int] | None, now: float) -> None:
@@ -439,7 +439,7 @@ class Scheduler:
         """The lowest waiting case that is not delayed; amortised O(1), 4,096 cases a step."""
         state = self._table.state
         while self._due:
-            if state[self._due[0]] == State.WAITING and self._due[0] not in self._delayed:
+            if state.item(self._due[0]) == State.WAITING and self._due[0] not in self._delayed:
                 return self._due[0]
             heapq.heappop(self._due)
         for index in range(self._cursor, min(self._cursor + _NEXT, len(state))):

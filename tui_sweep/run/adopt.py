@@ -106,7 +106,7 @@ async def adopt(runner: Adopter) -> None:
         index, attempt = found
         if index in known and known[index][0].name == name:
             continue
-        if attempt == table.attempt[index] and table.state[index] in (State.WAITING, State.HELD):
+        if attempt == table.attempt[index] and table.state_of(index) in (State.WAITING, State.HELD):
             known[index] = runner.spec(index)
         else:
             strays.append(name)
@@ -132,7 +132,7 @@ async def _asked(ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
 
 
 def _adopt_one(runner: Adopter, spec: SessionSpec, output: Output, report: Report | None) -> None:
-    decided = verdict(State(runner.table.state[spec.case]), report)
+    decided = verdict(runner.table.state_of(spec.case), report)
     output.resume()
     now = time.time()
     if decided.follow or decided.cancel:

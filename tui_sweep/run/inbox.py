@@ -84,12 +84,12 @@ def _meaning(command: Command, table: CaseTable) -> tuple[dict[str, Any], Happen
         match command.verb:
             case "cancel":
                 chosen = table.where(set(State) - FINAL).tolist() if cases is None else cases
-                count = sum(table.state[index] not in FINAL for index in chosen)
+                count = sum(table.state_of(index) not in FINAL for index in chosen)
                 return _ok(count), Cancel(cases, bool(command.arguments.get("force")))
             case "retry":
                 failed = [State.FAILED, State.TIMEOUT, State.LOST]
                 chosen = table.where(failed).tolist() if cases is None else cases
-                return _ok(sum(table.state[index] in FINAL for index in chosen)), Retry(cases)
+                return _ok(sum(table.state_of(index) in FINAL for index in chosen)), Retry(cases)
             case "hold":
                 return _ok(0 if cases is None else len(cases)), Hold(cases)
             case "release":

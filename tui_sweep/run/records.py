@@ -24,37 +24,30 @@ class Records:
         self._facts: dict[str, Any] = {}
         self._dispatch: dict[str, Any] = {}
         """As it was last written."""
-        self._next: asyncio.Future[None] | None = None
-        self._last: asyncio.Future[None] | None = None
-        """Done when the entry that was handed over last is on disk, and all before it."""
+        self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the entry that was handed over last is on disk, and all before it. Never to be cancelled."""
+        self.written.set_result(None)
 
     @property
     def trouble(self) -> str | None:
         """Why nothing can be written now; None when all is well."""
         return self._journal.trouble
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits for the next entry."""
-        return self._next is not None
-
     def note(self, **facts: Any) -> None:
         """Facts for the next entry."""
         self._facts |= facts
 
-    def expect(self) -> asyncio.Future[None]:
-        """Done when the next entry is on disk, which holds everything decided so far."""
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
-        return self._next
+    async def committed(self) -> None:
+        """Return when everything decided so far is on disk. A thousand cases that are launched at once wait
+        for one entry."""
+        self.flush()
+        if not self.written.done():
+            await asyncio.shield(self.written)
 
     def flush(self, answers: Sequence[Answer] = ()) -> None:
-        """Hand over everything that changed; nothing when nothing did and nobody waits."""
+        """Hand over everything that changed; nothing when nothing did."""
         rows = self._table.take_rows()
         if not (rows or self._facts or answers):
-            if self._next is not None:
-                self._settle(self._next)
-                self._next = None
             return
         scheduler = self._scheduler
         dispatch = {
@@ -68,18 +61,5 @@ class Records:
         if dispatch != self._dispatch:
             facts["dispatch"] = self._dispatch = dispatch
         self._facts = {}
-        self._last, self._next = self.expect(), None
-        self._journal.write(Entry(rows, facts, answers, self._last))
-
-    def _settle(self, awaited: asyncio.Future[None]) -> None:
-        """Nothing changed since the last entry: who waits, waits for that one. A thousand cases that are
-        launched at once would else be a thousand entries behind it."""
-        if self._last is None or self._last.done():
-            _resolve(awaited)
-        else:
-            self._last.add_done_callback(lambda _: _resolve(awaited))
-
-
-def _resolve(awaited: asyncio.Future[None]) -> None:
-    if not awaited.done():
-        awaited.set_result(None)
+        self.written = asyncio.get_running_loop().create_future()
+        self._journal.write(Entry(rows, facts, answers, self.written))

@@ -214,13 +214,13 @@ class Runner:
         self._sample(now)
         if now >= self._facts_due:
             self._note_facts(now)
-        if self._records.is_awaited or now - self._flushed >= _GATHER:
+        if now - self._flushed >= _GATHER:
             self._flushed = now
             self._records.flush()
         self._bear_trouble(now)
         if self.scheduler.stopping:
             return True
-        busy = self._live or self._ending or self._records.is_awaited
+        busy = self._live or self._ending
         return self.scheduler.finished and not busy and not self._inbox.peek()
 
     def _wait(self) -> float:
@@ -269,8 +269,8 @@ class Runner:
                 self._do(event, now)
             elif command.verb == "watch":
                 self._onlookers.heard(command, now)
-            self._records.expect().add_done_callback(partial(self._answered, command.name))
             self._records.flush([(command.name, now, command.verb, answer)])
+            self._records.written.add_done_callback(partial(self._answered, command.name))
 
     def _answered(self, name: str, _: asyncio.Future[None]) -> None:
         self._inbox.remove(name)
@@ -301,7 +301,7 @@ class Runner:
 
     def state(self, spec: SessionSpec) -> State:
         """What the case of this attempt is now."""
-        return State(self.table.state.item(spec.case))
+        return self.table.state_of(spec.case)
 
     def tell(self, spec: SessionSpec, report: Report) -> None:
         """A report about an attempt."""
@@ -316,13 +316,11 @@ class Runner:
 
     def _may_have_grown(self, report: Report, spec: SessionSpec) -> bool:
         """Whether a report without an event may mean that there is more output."""
-        return report.event is None and self.table.state.item(spec.case) not in _SILENT
+        return report.event is None and self.table.state_of(spec.case) not in _SILENT
 
     async def committed(self) -> None:
         """Return when everything decided so far is on disk."""
-        done = self._records.expect()
-        self._records.flush()
-        await asyncio.shield(done)
+        await self._records.committed()
 
     def end(self, name: str, grace: float | None = None) -> None:
         """End a session; its row says so on disk before anything is killed."""
@@ -367,7 +365,7 @@ class Runner:
             index = live.spec.case
             if self._live.get(index) is not live:
                 continue  # it has ended since
-            if self.table.state.item(index) not in _SILENT:
+            if self.table.state_of(index) not in _SILENT:
                 self._sample_one(index, live, now)
             self._plan_sample(live, now)
 

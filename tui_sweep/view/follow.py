@@ -240,7 +240,7 @@ class Follower:
 
     def masked(self, index: int) -> dict[str, str]:
         """A case's variables by column, secrets masked."""
-        return self.mask.masked(self.plan[index].variables)
+        return self.mask.masked(self.plan.values(index))
 
     def case(self, row: CaseRow) -> dict[str, Any]:
         """One case as a JSON object (CONTRACT: ``show --json``)."""

@@ -77,7 +77,7 @@ class Rows:
     def row(self, case: int, now: float) -> Row:
         """One case as it is now (UNIX seconds). Reads the end of its output if that has changed. 50 µs."""
         known = self._follower.table.row(case)
-        variables = self._follower.plan[case].variables
+        variables = self._follower.plan.values(case)
         return Row(
             case,
             State(known.state),

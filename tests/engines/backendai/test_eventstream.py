@@ -46,6 +46,15 @@ def test_a_line_end_that_is_cut_in_two_ends_one_line():
     assert events(b"event: e\r", b"", b"\ndata: a\n\n") == [("e", "a")]
 
 
+def test_events_as_managers_write_them_are_read_among_others():
+    assert events(
+        b": hello\n\n",
+        b"event: a\ndata: 1\n\nevent: b\r\ndata:  2\r\n\r\nevent: \xff\ndata: \n\r\n",
+        b"event: \ndata: 3\n\nevent: c\ndata: 4\n\nevent: d\r\n",
+        b"data: 5\r\n\r\nevent: e\ndata: 6\n\n",
+    ) == [("a", "1"), ("b", " 2"), ("\ufffd", ""), ("message", "3"), ("c", "4"), ("d", "5"), ("e", "6")]
+
+
 def test_what_is_no_utf8_is_shown_as_such():
     assert events(b"data: \xff\xfe\n\n") == [("message", "��")]
 

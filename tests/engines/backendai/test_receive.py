@@ -55,6 +55,7 @@ def sink(tmp_path: Path) -> Output:
 
 def test_a_log_that_grows_is_written_once(sink: Output) -> None:
     receiver = Receiver(sink)
+    assert receiver.take("").new == 0
     assert (sink.stdout.read_bytes(), sink.stderr.read_bytes()) == (b"", b"")
     new = 0
     for end in range(0, len(LOG) + 1, 97):
@@ -104,7 +105,9 @@ def test_a_gap_in_a_line_begins_a_line(sink: Output) -> None:
     assert sink.stdout.read_bytes() == (
         b"abc\n[sweep-tui: 41 kB of output missing here: the server keeps only the last 10 MB]\nxyz\n"
     )
-    assert Receiver(sink).seen == 41007
+    again = Receiver(sink)
+    again.take("")
+    assert again.seen == 41007
 
 
 def test_what_is_missing_at_the_end_is_counted(sink: Output) -> None:
@@ -321,6 +324,22 @@ def test_an_end_that_comes_live_without_all_before_it_is_not_believed(sink: Outp
     receiver.take(BEGIN + piece("out", 0, "one") + piece("out", 4, "two") + ending)
     assert receiver.final is not None
     assert sink.stdout.read_bytes() == b"one\ntwo\n"
+
+
+def test_what_comes_live_of_a_second_start_without_its_beginning_waits_for_the_log(sink: Output) -> None:
+    receiver = Receiver(sink)
+    assert receiver.stream(live(BEGIN + piece("out", 0, "one")))
+    receiver.start_anew()
+    rest = piece("out", 0, "one") + "\x1eout 4 end\x1f\n\x1eerr 0 end\x1f\n" + END
+    assert not receiver.stream(live(rest))
+    assert receiver.final is None
+    assert receiver.take(BEGIN + piece("out", 0, "one")).new == 0  # the log of the former container
+    assert not receiver.stream(live(rest))
+    receiver.take(BEGIN.replace("run1", "run2") + rest)
+    assert receiver.final is not None
+    assert sink.stdout.read_text() == (
+        "one\n[sweep-tui: the session was started anew by the server; its output begins again here]\none\n"
+    )
 
 
 def test_what_comes_live_without_its_beginning_may_be_of_another_start(sink: Output) -> None:

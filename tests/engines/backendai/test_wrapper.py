@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import wait_until
 from tests.engines.backendai.shells import NOTHING, SHELLS, Box, Shell, everywhere, finish
 from tui_sweep.core.errors import EngineDenied
-from tui_sweep.engines.backendai import carry, wrapper
+from tui_sweep.engines.backendai import carry, create, wrapper
 from tui_sweep.engines.backendai.frames import Begin, Decoder, End, Frame, Piece
 
 
@@ -376,6 +376,26 @@ def test_a_command_that_is_too_long_is_refused() -> None:
             execute="# " + "x" * 100_000,
             load=NOTHING,
         )
+
+
+@pytest.mark.parametrize(
+    "startup",
+    [
+        None,
+        wrapper.startup(
+            name="s-7", image="sh", env={"A": "가\n'"}, clean="", build="", execute="x", load=NOTHING
+        ),
+        f"echo '\n{wrapper.SHARED}\n\udcff'\n{wrapper.SHARED}\n\U0001f600",
+        "none of ours",
+    ],
+    ids=["none", "ours", "the line twice", "without the line"],
+)
+def test_the_body_in_json_says_the_same(startup: str | None) -> None:
+    body = {"name": "s-7", "config": {"environ": {"X": "가"}}}
+    if startup is not None:
+        body["startupCommand"] = startup
+    for _ in range(2):
+        assert json.loads(create.encoded(body)) == body
 
 
 def test_the_body_has_the_plain_variables_and_the_load() -> None:

@@ -8,10 +8,19 @@ from typing import Any
 
 from tui_sweep.core.errors import EngineError, EngineUnreachable
 from tui_sweep.engines.backendai.client import Client
+from tui_sweep.engines.backendai.create import encoded
 from tui_sweep.engines.backendai.dialect import Dialect, run_ids
 from tui_sweep.engines.backendai.pace import Priority
 from tui_sweep.engines.backendai.verdicts import problem_of
 
+_NO_NEWS = (
+    "session_prepared",
+    "session_creating",
+    "session_success",
+    "session_failure",
+    "session_terminating",
+)
+"""Events after which a case is what it was: it starts, or its session's end is still to come."""
 _GONE = ("object-not-found", "session-not-found")
 
 
@@ -61,13 +70,13 @@ class Api:
         return await self._client.graphql(query, variables)
 
     def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Every event of our sessions; first ("", {}) when the stream is open. Ends with an EngineError.
+        """Every event of our sessions that tells something new; first ("", {}) when the stream is open. Ends
+        with an EngineError.
 
-        Those of their kernels only where sessions have none for a start: elsewhere they tell nothing new, and
-        are five of fourteen.
+        Those of their kernels only where sessions have none for a start. That leaves four of fourteen.
         """
         query = {"sessionName": "*", "scope": self.dialect.sse_scope}
-        unread = ("kernel_",) if self.dialect.sse_tells_starts else ()
+        unread = (*_NO_NEWS, "kernel_") if self.dialect.sse_tells_starts else _NO_NEWS
         return self._client.stream_events("/events/session", query, unread=unread)
 
     async def create(self, body: Mapping[str, Any]) -> str:
@@ -77,7 +86,9 @@ class Api:
         Raises EngineBusy (not now; nothing was made), EngineDenied, EngineUnreachable (nobody knows).
         """
         try:
-            answer = await self._client.request("POST", "/session", body=body, priority=Priority.CREATE)
+            answer = await self._client.request(
+                "POST", "/session", body=body, text=encoded(body), priority=Priority.CREATE
+            )
         except EngineError as error:
             problem = problem_of(error)
             if problem is not None and problem.kind == "session-already-exists":

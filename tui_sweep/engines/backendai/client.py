@@ -120,6 +120,7 @@ class Client:
         *,
         query: Mapping[str, str] | None = None,
         body: Any = None,
+        text: bytes | None = None,
         form: Sequence[tuple[str, bytes]] = (),
         priority: Priority,
         is_safe: bool | None = None,
@@ -127,11 +128,13 @@ class Client:
     ) -> Answer:
         """The answer to one request, of a status below 300.
 
-        ``path`` is not encoded; ``body`` is anything JSON can say; ``form`` are files to upload.
+        ``path`` is not encoded; ``body`` is anything JSON can say, and ``text`` that in JSON where it was
+        made already; ``form`` are files to upload.
         ``is_safe``: sending it twice does no harm; None: as the method says. ``timeout``: seconds for
         each sending. Raises EngineBusy (nothing has begun), EngineDenied, EngineUnreachable.
         """
-        text = None if body is None else json.dumps(body).encode()
+        if text is None and body is not None:
+            text = json.dumps(body).encode()
         wish = Wish(method, path, query or {}, text, form)
         named = body if isinstance(body, Mapping) else {}
         safe = method in _SAFE if is_safe is None else is_safe

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 1 << 20
 """Bytes of one event. Those of a manager have some hundred."""
+
+_USUAL = re.compile(rb"event: ([^\r\n]+)\r?\ndata: ([^\r\n]*)\r?\n\r?\n")
+"""A whole event as managers write it: a fifth of what its lines take one by one."""
 
 
 class EventStream:
@@ -25,9 +30,14 @@ class EventStream:
             return []
         if self._after_return:
             chunk = chunk.removeprefix(b"\n")
-        lines = chunk.splitlines(keepends=True)
-        rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
         found = []
+        at = 0
+        if self._is_between and len(chunk) <= LONGEST:
+            while (usual := _USUAL.match(chunk, at)) is not None:
+                found.append((usual[1].decode("utf-8", "replace"), usual[2].decode("utf-8", "replace")))
+                at = usual.end()
+        lines = chunk[at:].splitlines(keepends=True)
+        rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
         for line in lines:
             if self._rest:
                 line = bytes(self._rest + line)
@@ -39,6 +49,11 @@ class EventStream:
         if len(self._rest) > LONGEST:
             raise ValueError("a line of the event stream is too long")
         return found
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether an event begins with the next byte."""
+        return not (self._is_first or self._rest or self._name or self._data)
 
     def _line(self, line: bytes) -> tuple[str, str] | None:
         if self._is_first:

@@ -160,12 +160,11 @@ def _frame(content: bytes) -> Frame | None:
     other = _OTHER.fullmatch(content)
     if other is None:
         return None
-    words = {key: value.decode("ascii") for key, value in other.groupdict().items() if value is not None}
-    if "stream" in words:
-        return Close(cast(Stream, words["stream"]), int(words["total"]))
-    if "version" in words:
-        return Begin(int(words["version"]), words["name"], words["run"])
-    return End(int(words["code"]), words["step"], int(words["killed"]))
+    if (closed := other["stream"]) is not None:
+        return Close(cast(Stream, closed.decode("ascii")), int(other["total"]))
+    if (version := other["version"]) is not None:
+        return Begin(int(version), other["name"].decode("ascii"), other["run"].decode("ascii"))
+    return End(int(other["code"]), other["step"].decode("ascii"), int(other["killed"]))
 
 
 _HEX = {b"%02x" % byte: bytes([byte]) for byte in range(256)}

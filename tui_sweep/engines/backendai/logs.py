@@ -55,6 +55,8 @@ class Logs:
     def follow(self, session: Session) -> None:
         """It runs: fetch its log from now on when that is due."""
         self._running[session.name] = session
+        if session.receiver is not None:
+            session.receiver.start_anew()
         session.log_pause = _FIRST_PAUSE
         self._schedule(session, _LIVE_PAUSE if session.name in self._watched else _FIRST_PAUSE)
 

@@ -124,6 +124,8 @@ class Pace:
 
     def _next(self) -> None:
         """Let go what may go now; arm the timer for what may go later."""
+        if not any(self._waiting):
+            return
         now = self._loop.time()
         for priority, waiting in enumerate(self._waiting):
             while waiting:

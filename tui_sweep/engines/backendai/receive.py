@@ -19,8 +19,8 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tui_sweep.core.session import Sink
@@ -70,8 +70,10 @@ class _Gap:
 class _File:
     """One stream of the attempt and its file."""
 
-    path: Path
+    path: str
     gaps: list[_Gap] = field(default_factory=list)
+    target: int = -1
+    """Its descriptor, while it is written."""
     size: int = 0
     """Bytes of the file."""
     next: int = 0
@@ -86,22 +88,21 @@ class Receiver:
     """Writes one attempt's output. One at a time; it may be made anew at any time, in another process."""
 
     def __init__(self, sink: Sink) -> None:
-        """Raises OSError."""
-        self._notes = sink.folder / "gaps"
-        self._files: dict[Stream, _File] = {"out": _File(sink.stdout), "err": _File(sink.stderr)}
+        """Raises OSError. What the files hold is known from the first log on."""
+        self._sink = sink
+        self._notes = f"{sink.folder}/gaps"
+        self._files: dict[Stream, _File] = {"out": _File(str(sink.stdout)), "err": _File(str(sink.stderr))}
         self._run: str | None = None
         self._began = False
         self._ended: End | None = None
         self.final: Received | None = None
         """What was received, once the case has ended and no more of it can come."""
         self._last = False
+        self._is_anew = False
+        """Of the start that the server made last nothing is here yet."""
         self.log_bytes = 0
         """Characters of the log at the last fetch: near the limit of the server, it is about to lose some."""
-        try:
-            self._resume()
-        except FileNotFoundError:
-            sink.create()
-            self._resume()
+        self._resume()
 
     @property
     def seen(self) -> int:
@@ -120,12 +121,10 @@ class Receiver:
         its word.
         """
         self._last = last
-        for file in self._files.values():
-            self._reset(file)
-        before = self._written()
         has_begun = False
         self.log_bytes = len(text)
-        try:
+        with self._opened():
+            before = self._written()
             for frame in frames(_one_start(text)):
                 has_begun = True
                 self._take(frame)
@@ -133,9 +132,6 @@ class Receiver:
                 for file in self._files.values():
                     if file.total is not None and file.total > file.next:
                         self._note(file, file.total, file.total - file.next)
-        finally:
-            for file in self._files.values():
-                self._write(file)
         noise = "" if self._began else _tail(text)
         received = Received(
             self._ended, self._written() - before, self.missing, self._began, has_begun, noise
@@ -146,10 +142,10 @@ class Receiver:
     def stream(self, told: Iterable[Frame]) -> bool:
         """Append what comes live, in order; False when something before it never came: then only the whole
         log helps, and nothing more is taken from here. Raises OSError, and then only the log helps, too."""
-        for file in self._files.values():
-            self._reset(file)
-        try:
+        with self._opened():
             for frame in told:
+                if self._is_anew and not isinstance(frame, Begin):
+                    return False  # its beginning is lost, and this would count as the former start's
                 if isinstance(frame, Piece) and (
                     self._run is None or frame.offset > self._files[frame.stream].next
                 ):
@@ -157,14 +153,34 @@ class Receiver:
                 if isinstance(frame, End) and not self._is_whole:
                     return False
                 self._take(frame)
-        finally:
-            for file in self._files.values():
-                self._write(file)
         if self._ended is not None:
             self.final = Received(self._ended, 0, self.missing, self._began, has_begun=True, noise="")
         return True
 
+    def start_anew(self) -> None:
+        """The server starts the session once more: what comes live counts from its beginning on."""
+        self._is_anew = True
+
     # inside
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Both files, opened once; at the end what is pending is written. Raises OSError."""
+        files = self._files.values()
+        try:
+            for file in files:
+                self._reset(file)
+            self._began = self._began or self.seen > 0
+            try:
+                yield
+            finally:
+                for file in files:
+                    self._write(file)
+        finally:
+            for file in files:
+                if file.target >= 0:
+                    os.close(file.target)
+                    file.target = -1
 
     @property
     def _is_whole(self) -> bool:
@@ -205,6 +221,7 @@ class Receiver:
             if not self._last:
                 self._keep(run)
             self._run = run
+            self._is_anew = False
 
     def _note(self, file: _File, offset: int, missing: int) -> None:
         """Go on at another offset, and say so in the file."""
@@ -231,14 +248,10 @@ class Receiver:
 
     def _append(self, file: _File, data: bytes) -> None:
         """At the end of the file; what of it cannot be written is taken again the next time."""
-        target = os.open(file.path, _APPEND, 0o666)
-        try:
-            while data:
-                done = os.write(target, data)
-                file.size += done
-                data = data[done:]
-        finally:
-            os.close(target)
+        while data:
+            done = os.write(file.target, data)
+            file.size += done
+            data = data[done:]
 
     def _written(self) -> int:
         return sum(file.size - sum(len(gap.text) for gap in file.gaps) for file in self._files.values())
@@ -247,7 +260,8 @@ class Receiver:
 
     def _resume(self) -> None:
         try:
-            noted = json.loads(self._notes.read_bytes())
+            with open(self._notes, "rb") as notes:
+                noted = json.loads(notes.read())
         except (FileNotFoundError, ValueError):
             noted = {}
         if isinstance(noted, dict):
@@ -255,18 +269,17 @@ class Receiver:
             self._run = run if isinstance(run, str) else None
             for stream, file in self._files.items():
                 file.gaps = list(_gaps(noted.get(stream)))
-        for file in self._files.values():
-            self._reset(file)
-        self._began = self._run is not None or self.seen > 0
+        self._began = self._run is not None
 
     def _reset(self, file: _File) -> None:
         """Where the stream is, by the file as it is now, with a torn line completed."""
         file.pending.clear()
-        target = os.open(file.path, _APPEND, 0o666)  # made as soon as possible, as on this machine
         try:
-            file.size = os.fstat(target).st_size
-        finally:
-            os.close(target)
+            file.target = os.open(file.path, _APPEND, 0o666)
+        except FileNotFoundError:
+            self._sink.create()
+            file.target = os.open(file.path, _APPEND, 0o666)
+        file.size = os.fstat(file.target).st_size
         while file.gaps and file.gaps[-1].at > file.size:
             file.gaps.pop()  # somebody else cut the file
         if not file.gaps:
@@ -283,8 +296,9 @@ class Receiver:
         noted: dict[str, Any] = {"run": run}
         for stream, file in self._files.items():
             noted[stream] = [[gap.at, gap.line, gap.offset, gap.missing] for gap in file.gaps]
-        unfinished = self._notes.with_name("gaps.new")
-        unfinished.write_text(json.dumps(noted))
+        unfinished = f"{self._notes}.new"
+        with open(unfinished, "w", encoding="utf-8") as notes:
+            json.dump(noted, notes)
         os.replace(unfinished, self._notes)
 
 

@@ -49,7 +49,7 @@ class Sent:
 def read(folder: Path) -> Sent | None:
     """What is kept; None when nothing was sent. A file that tells nothing still tells that something was."""
     try:
-        with open(folder / "session", "rb") as file:
+        with open(f"{folder}/session", "rb") as file:
             lines = file.read(_LARGEST).split(b"\n")
     except OSError:
         return None

@@ -36,11 +36,6 @@ _FIRST_DELAY, _LONGEST_DELAY = 1.0, 30.0
 _UNKNOWN_LIMIT = 3
 """Answers in a row without a session, after which it is believed to be gone."""
 
-_NO_NEWS = frozenset(
-    ("session_prepared", "session_creating", "session_success", "session_failure", "session_terminating")
-)
-"""Events after which a case is what it was: it starts, or its session's end is still to come."""
-
 Finish = Callable[[Session, Item], Awaitable[Report]]
 
 
@@ -146,7 +141,7 @@ class Watch:
         session = data.get("sessionName")
         if not isinstance(session, str) or session not in self.sessions:
             session = self._by_id.get(str(data.get("sessionId")))
-        if session is not None and name.startswith("session_") and name not in _NO_NEWS:
+        if session is not None and name.startswith("session_"):
             self.hint(session)
         elif session is not None and name in ("kernel_started", "kernel_preparing", "kernel_cancelled"):
             self.hint(session)  # 23.09 tells of starts by these alone

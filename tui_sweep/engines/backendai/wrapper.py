@@ -34,6 +34,8 @@ _OF_SHELLS = frozenset(
     {"IFS", "UID", "EUID", "PPID", "GROUPS", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "OPTIND", "_"}
 )
 """Names that some shell does not let one set."""
+SHARED = "# What follows starts that, and tells its output and its end in the log."
+"""The line behind which the commands of a sweep are alike: 9 of their 10 kB."""
 _TOOLS = ("awk", "base64", "dd", "tr", "mkfifo", "mkdir", "rm", "sleep")
 
 
@@ -67,7 +69,6 @@ def startup(
     language = interpreter(image)
     plan = steps(language, clean, build, execute, carried=load.kind)
     settings = {
-        "name": name,
         "work": work,
         "cgroup": cgroup,
         "cgroups": cgroups,
@@ -85,10 +86,9 @@ def startup(
         *_assigned("_sweep_exec", plan.exec),
         *_assigned("_sweep_code", load.code or ""),
         *_environment(env, language, plan),
-        "# What follows starts that, and tells its output and its end in the log.",
-        *(f"_sweep_{key}={_quoted(value)}" for key, value in settings.items()),
-        *_unpacking(load),
-        _script(),
+        f"_sweep_name={_quoted(name)}",
+        SHARED,
+        _shared(tuple(settings.items()), load.kind, tuple(load.environ)),
     ]
     text = "\n".join(lines)
     size = len(text.encode("utf-8"))
@@ -100,15 +100,24 @@ def startup(
     return text
 
 
+@functools.lru_cache(4)
+def _shared(settings: tuple[tuple[str, str], ...], carried: str, variables: tuple[str, ...]) -> str:
+    """What follows SHARED. ``carried`` and ``variables``: the kind of the load, and what it is in."""
+    lines = [f"_sweep_{key}={_quoted(value)}" for key, value in settings]
+    return "\n".join((*lines, *_unpacking(carried, variables), _script()))
+
+
 def _is_plain(name: str, value: str) -> bool:
-    return (
-        _IDENTIFIER.fullmatch(name) is not None
-        and name not in _OF_SHELLS
-        and _OF_THE_CONTAINER.fullmatch(name) is None
-        and _PLAIN_VALUE.fullmatch(value) is not None
-    )
+    return not _is_odd(name) and not _is_taken(name) and _PLAIN_VALUE.fullmatch(value) is not None
 
 
+@functools.lru_cache(64)
+def _is_taken(name: str) -> bool:
+    """Whether it would change the container's own programs."""
+    return _OF_THE_CONTAINER.fullmatch(name) is not None
+
+
+@functools.lru_cache(64)
 def _is_odd(name: str) -> bool:
     """Whether no shell can export it: then only exec sees it, through env(1)."""
     return _IDENTIFIER.fullmatch(name) is None or name in _OF_SHELLS
@@ -144,15 +153,15 @@ def _environment(env: Mapping[str, str], language: Interpreter, plan: Steps) -> 
     yield "}"
 
 
-def _unpacking(load: Load) -> Iterator[str]:
+def _unpacking(carried: str, variables: tuple[str, ...]) -> Iterator[str]:
     """The function that takes the load out of the environment. A pipe's exit code is its last program's; what
     the tools say goes, made harmless, into the case's stderr."""
     yield "_sweep_unpack() {"
     yield ":"
-    if load.environ:
-        yield f'_sweep_p="{"".join(f"${{{name}}}" for name in load.environ)}"'
-        yield f"unset {' '.join(load.environ)}"
-    if load.kind == "files":
+    if variables:
+        yield f'_sweep_p="{"".join(f"${{{name}}}" for name in variables)}"'
+        yield f"unset {' '.join(variables)}"
+    if carried == "files":
         yield (
             '_sweep_n=$( (export LC_ALL=C; printf %s "$_sweep_p" | base64 -d | { gzip -dc || echo "(gzip failed)" >&2; '
             "} | tar -xpof - || echo '(tar failed)') 2>&1 | tr -c '\\040-\\176' ' ')"
@@ -161,7 +170,7 @@ def _unpacking(load: Load) -> Iterator[str]:
             'case $_sweep_n in *"failed)"*) _sweep_fail "the files cannot be unpacked in $PWD: '
             '$(printf %.300s "$_sweep_n")" load 126 ;; esac'
         )
-    elif load.environ:
+    elif variables:
         yield '_sweep_code=$(printf %s "$_sweep_p" | base64 -d | gzip -dc 2>/dev/null; echo .)'
         yield "_sweep_code=${_sweep_code%.}"
         yield 'if [ -z "$_sweep_code" ]; then _sweep_fail "the program text did not arrive" load 126; fi'
