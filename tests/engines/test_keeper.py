@@ -229,7 +229,7 @@ def test_a_launch_that_was_on_its_way_is_settled_by_its_claim(
 ) -> None:
     """Killed before it started the case, or when it had, and before it told."""
 
-    def losing(self: starts.Keeper, number: int, pid: int, code: int, start: int) -> None:
+    def losing(self: starts.Keeper, number: int, pid: int, code: int, by: int) -> None:
         monkeypatch.setattr(starts.Keeper, "_settle", settle)
         os.kill(self.pid, signal.SIGKILL)
 

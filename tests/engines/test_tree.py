@@ -31,8 +31,8 @@ def process(pid: int, parent: int = 1, group: int = 0, state: str = "S") -> Proc
     return Process(pid, parent, group or pid, 1, state, pid, 0)
 
 
-def subject(pid: int = 10, start: int = 10, is_ours: bool = True, is_over: bool = False) -> Subject:
-    return Subject("a", pid, start, MARK, "/held/a", is_ours, is_over)
+def subject(pid: int = 10, by: int = 10, is_ours: bool = True, is_over: bool = False) -> Subject:
+    return Subject("a", pid, by, MARK, "/held/a", is_ours, is_over)
 
 
 def found(processes: list[Process], one: Subject, clues: dict[int, list[str]] | None = None) -> set[int]:
@@ -49,8 +49,8 @@ def test_a_group_its_descendants_marks_and_holds_belong_to_a_case() -> None:
 
 
 def test_a_group_is_not_believed_when_its_leader_was_waited_for_and_nobody_told_us() -> None:
-    assert found([process(10), process(11, 10, 10)], subject(start=9)) == set()  # 10 is another by now
-    assert found([process(11, 1, 10)], subject(start=9)) == {11}
+    assert found([process(10), process(11, 10, 10)], subject(by=9)) == set()  # 10 is another by now
+    assert found([process(11, 1, 10)], subject(by=9)) == {11}
 
 
 def test_zombies_do_not_count_but_lead_to_their_children() -> None:
@@ -65,7 +65,7 @@ def test_a_group_number_that_was_given_out_again_is_not_believed() -> None:
 
 def test_a_group_that_was_not_watched_is_believed_only_with_its_leader() -> None:
     processes = [process(10), process(11, 1, 10)]
-    assert found(processes, subject(start=9, is_ours=False)) == set()
+    assert found(processes, subject(by=9, is_ours=False)) == set()
     assert found(processes[1:], subject(is_ours=False), {11: [MARK]}) == {11}
     assert found(processes[1:], subject(is_ours=False)) == set()
     assert found(processes, subject(is_ours=False)) == {10, 11}

@@ -26,8 +26,8 @@ class Attempt:
     """When it started, UNIX seconds."""
     pid: int = 0
     """Of the process that was started for it; it is its process group, too."""
-    start: int = 0
-    """When that process started, in clock ticks after boot; 0 where that cannot be known."""
+    by: int = 0
+    """Clock ticks after boot by which that process had started: who has its pid and started later is another."""
     is_ours: bool = False
     """We had it started."""
     is_over: bool = False
@@ -60,7 +60,7 @@ class Attempt:
 
     def subject(self) -> Subject:
         """What finds its processes."""
-        return Subject(self.name, self.pid, self.start, self.folder, self.hold, self.is_ours, self.is_over)
+        return Subject(self.name, self.pid, self.by, self.folder, self.hold, self.is_ours, self.is_over)
 
 
 @functools.lru_cache(maxsize=64)

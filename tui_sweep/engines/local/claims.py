@@ -26,8 +26,8 @@ class Claim:
 
     pid: int
     """0 when the claim was made and not yet, or never, written."""
-    start: int
-    """When that process started, in clock ticks after boot; 0 where that cannot be known."""
+    by: int
+    """Clock ticks after boot by which that process had started: who has its pid and started later is another."""
     boot: str
     at: float
     """When, in UNIX seconds."""
@@ -65,7 +65,7 @@ def lives(claim: Claim) -> bool:
         return False
     process = look(claim.pid)
     if process is not None:
-        return process.start == claim.start and (process.is_alive or _is_keeper(process.parent))
+        return process.start <= claim.by and (process.is_alive or _is_keeper(process.parent))
     return not os.path.exists("/proc/self/stat") and _leads_a_group(claim.pid)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tui_sweep.engines.local.attempt import Attempt
-from tui_sweep.engines.local.tree import Process, Subject, census, look, members, send, ticks
+from tui_sweep.engines.local.keeper import ticks
+from tui_sweep.engines.local.tree import Process, Subject, census, look, members, send
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ def _signal_group(attempt: Attempt, number: signal.Signals) -> bool:
     """Signal the attempt's group, unless its process was waited for, we were not told so far, and its
     number is another's now."""
     process = look(attempt.pid)
-    if process is None or process.start != attempt.start:
+    if process is None or process.start > attempt.by:
         return False
     try:
         os.killpg(attempt.pid, number)

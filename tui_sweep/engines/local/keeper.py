@@ -15,8 +15,8 @@ To it come frames (a length of four bytes, then marshal): first ``Settings``, th
 with the descriptor that the case is to inherit. Back come records, ``ANSWER``.
 
 In the attempt's folder it makes ``claim``, which nobody else can have made before: of any number of starts
-one wins. It is filled with "pid start boot-id" (the start in clock ticks after boot, so that a reused pid
-is not taken for it) once the case runs. In its place comes ``exit`` in the end: "code", or "code word" where
+one wins. It is filled with "pid ticks boot-id" once the case runs; who has that pid and started later than
+so many clock ticks after boot is another. In its place comes ``exit`` in the end: "code", or "code word" where
 the code is not the exec's, and a newline that marks it complete. That is done while the ended process still
 is a zombie: who finds neither process nor ``exit`` knows that nobody will write it.
 """
@@ -32,6 +32,7 @@ import signal
 import socket
 import stat
 import struct
+import time
 from collections import deque
 from contextlib import suppress
 
@@ -45,9 +46,8 @@ HOLD_FD = 9
 """The locked descriptor of the ledger that a case inherits. One digit: sh redirects no others."""
 LENGTH = struct.Struct("<I")
 ANSWER = struct.Struct("<iiiq")
-"""A launch's number, its pid, 0, when it started in clock ticks after boot (0: not to be known): it was
-started; number, 0, errno, 0: it was not (or ``UNFIT``, ``CLAIMED``, ``UNWRITABLE``). 0, pid, wait status,
-0: the process has ended."""
+"""A launch's number, its pid, 0, clock ticks after boot: it has started by then; number, 0, errno, 0: it has
+not (or ``UNFIT``, ``CLAIMED``, ``UNWRITABLE``). 0, pid, wait status, 0: the process has ended."""
 UNFIT = -1
 """It holds what no argument or variable can hold."""
 LOST = -2
@@ -87,6 +87,9 @@ _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _NOW = os.O_NONBLOCK | os.O_CLOEXEC
 """What somebody put in the place of a file, a pipe say, must not stop us."""
 _CLAIM_SIZE = 80
+_TICKS = os.sysconf("SC_CLK_TCK")
+_ROUNDS = 8
+"""In which answers gather at most."""
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What of the machine may be there again soon."""
 
@@ -97,26 +100,10 @@ def frame(value: tuple[Any, ...]) -> bytes:
     return LENGTH.pack(len(told)) + told
 
 
-def status_of(pid: int) -> list[bytes] | None:
-    """The fields of /proc/PID/stat from the third on, 22 of them and a rest; None when it is gone."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        told = os.read(fd, 2048)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    # the name stands in parentheses and may hold anything, parentheses and spaces too
-    return told[told.rindex(b")") + 2 :].split(b" ", 22)
-
-
-def start_of(pid: int) -> int:
-    """When a process started, in clock ticks after boot; 0 where it cannot be read."""
-    status = status_of(pid)
-    return 0 if status is None else int(status[19])
+def ticks() -> float:
+    """Now, in clock ticks after boot, as /proc tells when a process started."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock) * _TICKS
 
 
 def program(word: bytes, path: bytes) -> bytes | None:
@@ -142,6 +129,9 @@ class Settings:
         """The word for this start of the machine."""
         self.cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         """What may be run on."""
+        self._last: tuple[bytes, bytes] = (b"", b"")
+        self._found: bytes | None = None
+        """The word and the PATH of the last case, and the program that was meant; not below a relative path."""
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         if open_files:  # the soft limit on descriptors that the cases are to have; we need few
             resource.setrlimit(
@@ -165,15 +155,15 @@ class Settings:
             return 0, CLAIMED, 0
         except OSError as error:
             return 0, error.errno if error.errno in _SHORT else UNWRITABLE, 0
-        pid, wrong, start = 0, CLAIMED, 0
+        pid, wrong, by = 0, CLAIMED, 0
         try:
             if not os.path.lexists(folder + b"/exit"):  # or it has ended just now
                 wrong = UNWRITABLE
                 os.write(claim, b" " * (_CLAIM_SIZE - 1))  # so that there is room for what has to be written
                 wrong = UNFIT
                 pid = self._begin(folder, cwd, words, env, hold, cpus)
-                wrong, start = 0, start_of(pid)
-                told = f"{pid} {start} {self.boot}".ljust(_CLAIM_SIZE - 1) + "\n"
+                wrong, by = 0, int(ticks())
+                told = f"{pid} {by} {self.boot}".ljust(_CLAIM_SIZE - 1) + "\n"
                 os.pwrite(claim, told.encode(), 0)
         except ValueError:
             pass
@@ -185,7 +175,7 @@ class Settings:
         if wrong:
             with suppress(OSError):
                 os.unlink(path)
-        return pid, wrong, start
+        return pid, wrong, by
 
     def _begin(
         self,
@@ -223,6 +213,14 @@ class Settings:
             for fd in opened:
                 os.close(fd)
 
+    def _program(self, word: bytes, path: bytes) -> bytes | None:
+        """As ``program``; remembers the last, as shells do: the cases of a sweep are of one program."""
+        if (word, path) != self._last or self._found is None or not os.access(self._found, os.X_OK):
+            found = program(word, path)
+            self._last, self._found = (word, path), found if found and found.startswith(b"/") else None
+            return found
+        return self._found
+
     def _run_on(self, cpus: list[int]) -> None:
         """Run on these cpus, as what is started then will."""
         if cpus and hasattr(os, "sched_setaffinity"):
@@ -230,7 +228,7 @@ class Settings:
                 os.sched_setaffinity(0, cpus)
 
     def _spawn(self, words: list[bytes], env: dict[bytes, bytes], streams: list[int], hold: int) -> int:
-        found = program(words[0], env.get(b"PATH", os.defpath.encode())) if words else None
+        found = self._program(words[0], env.get(b"PATH", os.defpath.encode())) if words else None
         actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(streams)]
         actions.insert(0, (os.POSIX_SPAWN_DUP2, hold, HOLD_FD))
 
@@ -310,6 +308,8 @@ class Keeper:
         self._settings: Settings | None = None
         self._folders: dict[int, bytes] = {}
         """Of the living cases, by pid."""
+        self._answers = bytearray()
+        """What is to be told."""
         self._has_runner = True
 
     def serve(self, ended: int) -> None:
@@ -317,11 +317,17 @@ class Keeper:
         waiting = select.poll()
         waiting.register(self._channel, select.POLLIN)
         waiting.register(ended, select.POLLIN)
+        rounds = 0
         while self._has_runner or self._folders:
-            ready = {fd for fd, _ in waiting.poll()}
+            # While there is more to do, answers gather: each that is told alone wakes the runner, 60 us
+            ready = {fd for fd, _ in waiting.poll(0 if self._answers and rounds < _ROUNDS else None)}
+            rounds += 1
+            if self._answers and (not ready or rounds > _ROUNDS):
+                self._tell()
+                rounds = 0
             if ended in ready:
                 os.read(ended, 4096)
-                self._tell(b"".join(self._ends()))
+                self._note_ends()
             if self._has_runner and self._channel.fileno() in ready and not self._hear():
                 self._has_runner = False
                 waiting.unregister(self._channel)
@@ -335,31 +341,30 @@ class Keeper:
                 continue
             number, folder, cwd, words, env, cpus = marshal.loads(told)
             hold = self._inbox.hold()
-            pid, wrong, start = self._settings.launch(folder, cwd, words, env, hold, cpus)
+            pid, wrong, by = self._settings.launch(folder, cwd, words, env, hold, cpus)
             os.close(hold)
             if pid:
                 self._folders[pid] = folder
-            self._tell(ANSWER.pack(number, pid, wrong, start))
+            self._answers += ANSWER.pack(number, pid, wrong, by)
         return is_there
 
-    def _tell(self, answers: bytes) -> None:
+    def _tell(self) -> None:
         if self._has_runner:
             with suppress(OSError):  # the runner was killed, which will be read
-                self._channel.sendall(answers)
+                self._channel.sendall(self._answers)
+        self._answers.clear()
 
-    def _ends(self) -> list[bytes]:
-        """Note the ends of all that have ended, each before its zombie goes."""
-        found = []
+    def _note_ends(self) -> None:
+        """Write down the ends of all that have ended, each before its zombie goes."""
         try:
             while (one := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 folder = self._folders.pop(one.si_pid, None)
                 if folder is not None:
                     keep(folder, one.si_status if one.si_code == os.CLD_EXITED else 128 + one.si_status)
                 _, status = os.waitpid(one.si_pid, 0)
-                found.append(ANSWER.pack(0, one.si_pid, status, 0))
+                self._answers += ANSWER.pack(0, one.si_pid, status, 0)
         except ChildProcessError:
             pass  # none is left
-        return found
 
 
 def keep(folder: bytes, code: int) -> None:

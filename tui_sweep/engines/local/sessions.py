@@ -117,12 +117,12 @@ class Sessions:
 
         return await spawn(launch, ask)
 
-    def _answered(self, attempt: Attempt, pid: int, code: int, start: int) -> None:
+    def _answered(self, attempt: Attempt, pid: int, code: int, by: int) -> None:
         """The keeper has started it, or not: even when whoever asked has been cancelled meanwhile."""
         self._launching.discard(attempt.name)
         if pid:
             self._ledger.hand_over(attempt.name)
-            attempt.pid, attempt.start, attempt.is_ours = pid, start, True
+            attempt.pid, attempt.by, attempt.is_ours = pid, by, True
             self._started[pid] = attempt
             self._begin(attempt)
         elif code not in (LOST, CLAIMED):
@@ -131,7 +131,7 @@ class Sessions:
 
     def adopt(self, attempt: Attempt, claim: Claim) -> None:
         """Watch an attempt that another runner started, or tell its end when it has ended."""
-        attempt.pid, attempt.start = claim.pid, claim.start
+        attempt.pid, attempt.by = claim.pid, claim.by
         self._begin(attempt)
         self._attach(attempt, claim)
 
@@ -160,7 +160,7 @@ class Sessions:
                 self._endings.end(attempt, self._grace)
             return
         process = look(claim.pid)
-        if process is not None and process.start == claim.start and process.parent == os.getpid():
+        if process is not None and process.start <= claim.by and process.parent == os.getpid():
             # our keeper was killed before it told us of this one, and it has come to us
             self._started[claim.pid] = attempt
             self._exits.inherited(claim.pid, lambda: lives(claim), partial(self._over, attempt))

@@ -55,7 +55,7 @@ class Keeper:
         self._asked: dict[int, _Asked] = {}
         """What was not answered, by its number."""
         self._children: dict[int, tuple[int, Ended]] = {}
-        """pid → its start, and whom to tell of the end."""
+        """pid → clock ticks by which it had started, and whom to tell of the end."""
         self._unsent: deque[tuple[memoryview, int]] = deque()
         """What the socket would not take, with a descriptor of our own or -1."""
         self._rest = b""
@@ -167,20 +167,20 @@ class Keeper:
     def _pass_on(self) -> None:
         try:
             while self._told:
-                number, pid, code, start = self._told.popleft()
+                number, pid, code, by = self._told.popleft()
                 if number:
-                    self._settle(number, pid, code, start)
+                    self._settle(number, pid, code, by)
                 elif (child := self._children.pop(pid, None)) is not None:
                     child[1](code)
         finally:
             if self._told:  # an error with one must not keep the others from being told
                 self._loop.call_soon(self._pass_on)
 
-    def _settle(self, number: int, pid: int, code: int, start: int) -> None:
+    def _settle(self, number: int, pid: int, code: int, by: int) -> None:
         asked = self._asked.pop(number)
         if pid:
-            self._children[pid] = start, asked.ended
-        asked.answered(pid, code, start)
+            self._children[pid] = by, asked.ended
+        asked.answered(pid, code, by)
         if not asked.answer.done():  # whoever asked may have been cancelled
             asked.answer.set_result(code)
 
@@ -211,14 +211,14 @@ class Keeper:
         log.warning("the keeper died: pid=%d status=%s children=%d", self.pid, status, len(self._children))
         for number in list(self._asked):
             self._settle(number, 0, LOST, 0)
-        for pid, (start, ended) in list(self._children.items()):
-            self._loop.call_soon(self._exits.inherited, pid, partial(_is_still, pid, start), ended)
+        for pid, (by, ended) in list(self._children.items()):
+            self._loop.call_soon(self._exits.inherited, pid, partial(_is_still, pid, by), ended)
         self._children.clear()
 
 
-def _is_still(pid: int, start: int) -> bool:
+def _is_still(pid: int, by: int) -> bool:
     process = look(pid)
-    return process is not None and process.start == start
+    return process is not None and process.start <= by
 
 
 def _run(theirs: int) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from tui_sweep.engines.local.keeper import HOLD_FD, status_of
+from tui_sweep.engines.local.keeper import HOLD_FD
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -48,8 +47,8 @@ class Subject:
     name: str
     pid: int
     """Of the process that was started for it, and of its group; 0 when not known."""
-    start: int
-    """That process's, as ``Process.start``."""
+    by: int
+    """That process has started by then: a later ``Process.start`` is another's."""
     folder: str
     """The attempt's, without links in it."""
     hold: str
@@ -62,9 +61,18 @@ class Subject:
 
 def look(pid: int) -> Process | None:
     """One process, or None when it is gone."""
-    field = status_of(pid)
-    if field is None:
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except OSError:
         return None
+    try:
+        told = os.read(fd, 2048)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    # the name stands in parentheses and may hold anything, parentheses and spaces too
+    field = told[told.rindex(b")") + 2 :].split(b" ", 22)
     return Process(
         pid,
         int(field[1]),
@@ -84,12 +92,6 @@ def census() -> dict[int, Process]:
         return {}
     found = (look(int(entry)) for entry in entries if entry[0].isdecimal())
     return {process.pid: process for process in found if process is not None}
-
-
-def ticks() -> float:
-    """Now, as a process's ``start`` is told."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock) * os.sysconf("SC_CLK_TCK")
 
 
 def mark_of(pid: int) -> str | None:
@@ -171,7 +173,7 @@ def _has_group(subject: Subject, processes: Mapping[int, Process]) -> bool:
     leader = processes.get(subject.pid)
     if leader is None:
         return subject.is_ours
-    return leader.start == subject.start and not (subject.is_ours and subject.is_over)
+    return leader.start <= subject.by and not (subject.is_ours and subject.is_over)
 
 
 def send(process: Process, number: signal.Signals) -> bool:
