@@ -39,7 +39,9 @@ format: $(VENV)/.installed-dev ## lay out the code as `make check` wants it
 bench: $(VENV)/.installed-dev ## speed and size, each beside its peer: a JSON line each
 	@command -v parallel >/dev/null || { echo 'make: install parallel: GNU parallel is the peer (Debian, Ubuntu: apt install parallel)' >&2; exit 1; }
 	@command -v xargs >/dev/null || { echo 'make: install findutils: xargs is the peer (Debian, Ubuntu: apt install findutils)' >&2; exit 1; }
-	@status=0; for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || status=1; done; exit $$status
+	@BENCH_FOLDER=$$(mktemp -d /var/tmp/sweep-tui-bench-XXXXXX) || exit 1; export BENCH_FOLDER; status=0; \
+	  trap 'rm -rf "$$BENCH_FOLDER"' EXIT; \
+	  for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || status=1; done; exit $$status
 
 cluster-up: $(VENV)/.installed-dev ## start a real Backend.AI on loopback, as root (VERSION=26.9.6, 25.5.2 or 23.9.10)
 	$(BIN)/python -m tests.cluster up $(VERSION)

@@ -47,6 +47,11 @@ def _read(path: str) -> tuple[str, float] | None:
         os.close(fd)
 
 
+def is_claimed(folder: str) -> bool:
+    """Whether somebody claimed the attempt of a folder, were it one that has ended; 3 µs."""
+    return os.path.lexists(f"{folder}/claim") or os.path.lexists(f"{folder}/exit")
+
+
 def read_claim(folder: str) -> Claim | None:
     """Who has claimed the attempt of a folder; None when nobody did. Of one that has ended nobody is known."""
     told = _read(f"{folder}/claim") or _read(f"{folder}/exit")

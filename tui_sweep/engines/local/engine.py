@@ -17,7 +17,7 @@ from tui_sweep.core.states import ENDINGS, Event
 from tui_sweep.engines.base import Facts, Setting
 from tui_sweep.engines.local.attempt import Attempt, real
 from tui_sweep.engines.local.capacity import Capacity, measure
-from tui_sweep.engines.local.claims import Claim, boot_id, lives, read_claim, read_outcome
+from tui_sweep.engines.local.claims import Claim, boot_id, is_claimed, lives, read_claim, read_outcome
 from tui_sweep.engines.local.copies import copy
 from tui_sweep.engines.local.descriptors import allow_files, keep_descriptors
 from tui_sweep.engines.local.launch import Launch
@@ -156,7 +156,7 @@ class LocalEngine:
         """Start a session, unless its name was started before."""
         if spec.name in self._sessions or spec.name in self._starting:
             return
-        if read_claim(os.fspath(spec.sink.folder)) is not None:
+        if is_claimed(os.fspath(spec.sink.folder)):
             self.withdraw(spec.name)
             return
         if self._ledger.fd(spec.name) is None:
