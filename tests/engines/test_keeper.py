@@ -17,7 +17,7 @@ from tests.engines.conftest import is_alive, marked
 from tests.engines.contract import Bench, follow, run, start, until
 from tui_sweep.core.errors import EngineBusy, EngineUnreachable
 from tui_sweep.core.states import Event
-from tui_sweep.engines.local import keeper, starts
+from tui_sweep.engines.local import keeper, sessions, starts
 from tui_sweep.engines.local.engine import LocalEngine
 from tui_sweep.engines.local.tree import census, look
 
@@ -30,7 +30,7 @@ bench = Bench(local, "sh", Path(sys.argv[1]))
 async def main():
     async with bench.engine() as engine:
         await start(engine, bench.spec("sleep 1000"))
-        print(engine._sessions._keeper.pid, flush=True)
+        print(engine._sessions._keepers[0].pid, flush=True)
         sys.stdin.readline()
         await start(engine, bench.spec("sleep 1000", case=1))
         print("second", flush=True)
@@ -42,9 +42,7 @@ asyncio.run(main())
 def pid_of(engine: object) -> int:
     """The living keeper's."""
     assert isinstance(engine, LocalEngine)
-    process = engine._sessions._keeper
-    assert process is not None
-    return process.pid
+    return engine._sessions._keepers[-1].pid
 
 
 def keepers() -> list[int]:
@@ -295,7 +293,30 @@ def test_a_program_that_cannot_be_started_is_busy_and_leaves_no_descriptor(
     asyncio.run(main())
 
 
-def test_large_launches_wait_for_room_in_the_socket(bench: Bench) -> None:
+def test_many_starts_at_once_are_shared_by_two_and_one_after_the_other_need_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_KEEPERS", 2)  # on a machine with one cpu, too
+
+    async def main() -> None:
+        async with bench.engine() as engine:
+            for case in range(4):
+                assert (await run(engine, bench.spec("exit 3", case=case)))[0].exit_code == 3
+            assert len(keepers()) == 1
+            specs = [bench.spec("exit 4", case=case) for case in range(4, 24)]
+            for spec in specs:
+                assert engine.admit(spec) is None
+            await asyncio.gather(*(engine.submit(spec) for spec in specs))
+            assert [(await follow(engine, spec))[-1].exit_code for spec in specs] == [4] * 20
+            assert len(keepers()) == 2
+        assert keepers() == []
+
+    asyncio.run(main())
+
+
+def test_large_launches_wait_for_room_in_the_socket(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_KEEPERS", 1)
+
     async def main() -> None:
         async with bench.engine() as engine:
             env = {f"V{number}": "x" * 100_000 for number in range(8)}

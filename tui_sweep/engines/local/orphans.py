@@ -60,15 +60,17 @@ class Orphans:
         """Whether orphans come to us at all."""
         return self._fd >= 0
 
-    def look(self, cases: Container[int], subjects: Callable[[], Iterable[Subject]], keeper: int = 0) -> None:
+    def look(
+        self, cases: Container[int], subjects: Callable[[], Iterable[Subject]], keepers: Container[int] = ()
+    ) -> None:
         """Find out about new orphans, and reap those of ours that have ended.
 
-        ``cases`` are the keeper's children, or ours after its death, and waited for elsewhere, as is the
-        ``keeper``; ``subjects`` is asked only if needed.
+        ``cases`` are children of a keeper, or ours after its death, and waited for elsewhere, as are the
+        ``keepers``; ``subjects`` is asked only if needed.
         """
         if self._fd < 0:
             return
-        children = [pid for pid in self._children() if pid != keeper and pid not in cases]
+        children = [pid for pid in self._children() if pid not in keepers and pid not in cases]
         if not children and not self._owners:
             return
         there = set(children)

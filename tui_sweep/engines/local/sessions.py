@@ -28,6 +28,8 @@ from tui_sweep.engines.local.tree import Subject, look
 
 log = logging.getLogger(__name__)
 
+_KEEPERS, _BUSY = min(2, os.cpu_count() or 1), 2
+"""Keepers at most, and how many starts one has before it when there may be another."""
 _LAST_WORDS = 0.01
 """Seconds between two looks for the exit code of a case that another runner's keeper keeps."""
 
@@ -45,11 +47,11 @@ class Sessions:
         self._unheard: dict[str, Attempt] = {}
         """Ended before anybody followed."""
         self._started: dict[int, Attempt] = {}
-        """The living ones that we started, by pid: children of the keeper, or ours if that died."""
+        """The living ones that we started, by pid: children of a keeper, or ours if that died."""
         self._launching: set[str] = set()
-        """Names of which the keeper has not said what became of them."""
+        """Names of which their keeper has not said what became of them."""
         self._loop = asyncio.get_running_loop()
-        self._keeper: Keeper | None = None
+        self._keepers: list[Keeper] = []
         self._env: Mapping[bytes, bytes] = {}
         self._open_files = 0
         self._exits = Exits()
@@ -62,15 +64,14 @@ class Sessions:
         descriptors, 0: as ours. Raises EngineBusy."""
         self._orphans.open()
         self._env, self._open_files = env, open_files
-        self._keeper = self._new_keeper()
+        self._keeper()
 
     async def close(self) -> None:
         """Stop watching; the sessions go on."""
         self._live.clear()
         await self._endings.close()
         await self._memory.close()
-        if self._keeper is not None:
-            await self._keeper.close()
+        await asyncio.gather(*(keeper.close() for keeper in self._keepers))
         self._exits.close()
         self._orphans.close()
 
@@ -94,8 +95,13 @@ class Sessions:
         """Whether this session may be starting just now, so that its slots are in use."""
         return name in self._launching
 
-    def _new_keeper(self) -> Keeper:
-        return Keeper(self._exits, self._env, self._open_files)
+    def _keeper(self) -> Keeper:
+        """Who is to start the next case. Starting blocks a keeper, so there is a second when much is to be
+        started at once: a tenth more cases a second. Raises EngineBusy."""
+        self._keepers = [keeper for keeper in self._keepers if keeper.is_alive]
+        if all(keeper.asked >= _BUSY for keeper in self._keepers) and len(self._keepers) < _KEEPERS:
+            self._keepers.append(Keeper(self._exits, self._env, self._open_files))
+        return min(self._keepers, key=lambda keeper: keeper.asked)
 
     async def start(self, launch: Launch, attempt: Attempt) -> bool:
         """Start an attempt that holds its slots; False when nobody can say whether it was started, or
@@ -105,13 +111,11 @@ class Sessions:
         """
         fd, hold = self._ledger.fd(attempt.name), self._ledger.hold(attempt.name)
         assert fd is not None, "submitted without its slots"
-        if self._keeper is None or not self._keeper.is_alive:
-            self._keeper = self._new_keeper()
-        process, cpus = self._keeper, () if hold is None else hold.cpus
+        keeper, cpus = self._keeper(), () if hold is None else hold.cpus
 
         def ask(call: Call) -> asyncio.Future[int]:
             self._launching.add(attempt.name)
-            return process.start(
+            return keeper.start(
                 call, fd, cpus, partial(self._answered, attempt), partial(self._over, attempt)
             )
 
@@ -211,7 +215,7 @@ class Sessions:
         return self._ledger.fd(attempt.name) is None and is_locked(self._ledger.path(attempt.name))
 
     def _look(self, subjects: Callable[[], Iterable[Subject]]) -> None:
-        self._orphans.look(self._started, subjects, 0 if self._keeper is None else self._keeper.pid)
+        self._orphans.look(self._started, subjects, [keeper.pid for keeper in self._keepers])
 
     def _subjects(self) -> list[Subject]:
         return [attempt.subject() for attempt in self._live.values()]

@@ -91,6 +91,11 @@ class Keeper:
         self._send(frame((self._number, *call, list(cpus))), hold)
         return answer
 
+    @property
+    def asked(self) -> int:
+        """How many starts it has not answered."""
+        return len(self._asked)
+
     async def close(self) -> None:
         """Let go of it, when it has answered: it ends with its last case."""
         if self._asked:
