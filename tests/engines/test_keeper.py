@@ -314,6 +314,45 @@ def test_many_starts_at_once_are_shared_by_two_and_one_after_the_other_need_one(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("count", range(6, 11))
+def test_starts_that_came_together_are_told_when_no_more_come(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(sessions, "_KEEPERS", 1)
+
+    async def main() -> None:
+        async with bench.engine() as engine:
+            specs = [bench.spec("sleep 1000", case=case) for case in range(count)]
+            os.kill(pid_of(engine), signal.SIGSTOP)
+            submitted = [asyncio.ensure_future(start(engine, spec)) for spec in specs]
+            await asyncio.sleep(0.05)
+            os.kill(pid_of(engine), signal.SIGCONT)
+            async with asyncio.timeout(10):
+                await asyncio.gather(*submitted)
+            for spec in specs:
+                await engine.cancel(spec.name, grace=5)
+            assert [(await follow(engine, spec))[-1].exit_code for spec in specs] == [143] * count
+
+    asyncio.run(main())
+
+
+def test_the_end_of_a_case_that_was_often_stopped_is_told(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.engine() as engine:
+            spec = bench.spec("for i in 1 2 3 4 5 6 7 8 9; do kill -STOP $$; done; exit 5")
+            await start(engine, spec)
+            case, *_ = marked(bench.root)
+            following = asyncio.ensure_future(follow(engine, spec))
+            while not following.done():
+                process = look(case)
+                if process is not None and process.is_stopped:
+                    os.kill(case, signal.SIGCONT)
+                await asyncio.sleep(0.005)
+            assert following.result()[-1].exit_code == 5
+
+    asyncio.run(main())
+
+
 def test_large_launches_wait_for_room_in_the_socket(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "_KEEPERS", 1)
 

@@ -320,8 +320,8 @@ class Keeper:
         rounds = 0
         while self._has_runner or self._folders:
             # While there is more to do, answers gather: each that is told alone wakes the runner, 60 us
-            ready = {fd for fd, _ in waiting.poll(0 if self._answers and rounds < _ROUNDS else None)}
-            rounds += 1
+            ready = {fd for fd, _ in waiting.poll(0 if self._answers else None)}
+            rounds = rounds + 1 if self._answers else 0
             if self._answers and (not ready or rounds > _ROUNDS):
                 self._tell()
                 rounds = 0
