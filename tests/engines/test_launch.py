@@ -253,14 +253,48 @@ def test_what_is_in_the_place_of_an_exit_file_stops_nobody(
         (tmp_path / "claim").write_text("1 2 boot\n")
     keeper.keep(os.fsencode(tmp_path), 3)
     outcome = read_outcome(str(tmp_path / "exit"))
-    assert (outcome is not None) == (claim and there is os.mkfifo)
+    assert (outcome is not None) == (there is os.mkfifo)
 
 
-def test_a_claim_that_a_case_made_a_link_leads_nowhere(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("of the user")
-    (tmp_path / "claim").symlink_to(tmp_path / "precious")
-    keeper.keep(os.fsencode(tmp_path), 3)
-    assert (tmp_path / "precious").read_text() == "of the user"
+@pytest.mark.parametrize("name", ["claim", "exit"])
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_a_file_that_a_case_made_a_link_leads_nowhere(tmp_path: Path, name: str, link: object) -> None:
+    assert callable(link)
+    (tmp_path / "precious").write_text("0\n")
+    link(tmp_path / "precious", tmp_path / name)
+    assert keeper.keep(os.fsencode(tmp_path), 3)
+    assert (tmp_path / "precious").read_text() == "0\n"
+    assert (tmp_path / "exit").read_text() == "3\n"
+    assert not (tmp_path / "exit").is_symlink()
+
+
+def test_a_claim_that_cannot_be_opened_does_not_become_the_exit_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "claim")
+    assert keeper.keep(os.fsencode(tmp_path), 3)
+    assert (tmp_path / "exit").read_text() == "3\n"
+
+
+def test_an_exit_file_that_leads_to_a_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "claim").write_text("1 2 boot\n")
+    (tmp_path / "exit").symlink_to("/")
+    assert keeper.keep(os.fsencode(tmp_path), 3)
+    assert (tmp_path / "exit").read_text() == "3\n"
+
+
+def test_a_keeper_killed_while_it_writes_an_end_leaves_no_claim_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "claim").write_text("1234 99999 boot".ljust(79) + "\n")
+
+    def killed(fd: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "ftruncate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        keeper.keep(os.fsencode(tmp_path), 137)
+    claim = read_claim(str(tmp_path))
+    assert claim is not None
+    assert claim.pid == 0
 
 
 def test_an_attempt_that_has_ended_is_not_started_again(tmp_path: Path, lock: int) -> None:

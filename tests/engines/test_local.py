@@ -444,6 +444,15 @@ def test_two_submits_at_once_under_one_name_start_one(bench: Bench) -> None:
     assert bench.spec().sink.stdout.read_bytes() == b"once\n"
 
 
+def test_pipes_in_the_place_of_its_small_files_stop_nobody(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.engine() as engine:
+            text = "cd $SWEEP_DIR; rm claim; mkfifo claim exit; exit 3"
+            assert (await run(engine, bench.spec(text)))[0].exit_code == 3
+
+    asyncio.run(main())
+
+
 def test_an_exit_code_that_could_not_be_written_is_known_from_the_process(bench: Bench) -> None:
     async def main() -> None:
         async with bench.engine() as engine:

@@ -367,25 +367,43 @@ class Keeper:
             pass  # none is left
 
 
-def keep(folder: bytes, code: int) -> None:
-    """Write how a case ended, unless that was written with the step that failed before the exec.
+def keep(folder: bytes, code: int) -> bool:
+    """Write how a case ended, unless that was written with the step that failed before the exec; whether
+    it is written.
 
-    Whatever the case left in its place, the claim takes: a file that is there costs a tenth of a new one.
+    Whatever the case left in its place, the claim takes: a file that is there costs a tenth of a new one. If
+    that is not the file we made, a new one does.
     """
-    told = b"%d\n" % code
-    with suppress(OSError):  # the runner has the wait status, and says what is wrong
-        if code and _begins(folder + b"/exit", b"%d " % code):
-            return
-        try:
-            fd = os.open(folder + b"/claim", os.O_WRONLY | os.O_NOFOLLOW | _NOW)
-        except OSError:
-            fd = os.open(folder + b"/exit", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NOW, 0o666)
-        try:
-            os.pwrite(fd, told, 0)
-            os.ftruncate(fd, len(told))
-        finally:
-            os.close(fd)
-        os.rename(folder + b"/claim", folder + b"/exit")
+    claim, exit_, told = folder + b"/claim", folder + b"/exit", b"%d\n" % code
+    if code and _begins(exit_, b"%d " % code):
+        return True
+    try:
+        if not _put(claim, os.O_NOFOLLOW, told):
+            with suppress(OSError):
+                os.unlink(exit_)
+            return _put(exit_, os.O_CREAT | os.O_EXCL, told)
+        os.rename(claim, exit_)
+    except OSError:  # the runner has the wait status, and says what is wrong
+        return False
+    return True
+
+
+def _put(path: bytes, flags: int, told: bytes) -> bool:
+    """Make this all that a file holds; False when it is none, or has another name as well."""
+    try:
+        fd = os.open(path, os.O_WRONLY | flags | _NOW, 0o666)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            return False
+        # all of it: "137" and the rest of the claim of a pid of four digits is a claim of process 137
+        os.pwrite(fd, told.ljust(_CLAIM_SIZE), 0)
+        os.ftruncate(fd, len(told))
+        return True
+    finally:
+        os.close(fd)
 
 
 def _begins(path: bytes, text: bytes) -> bool:
@@ -396,6 +414,8 @@ def _begins(path: bytes, text: bytes) -> bool:
         return False
     try:
         return os.read(fd, len(text)) == text
+    except OSError:
+        return False  # a folder
     finally:
         os.close(fd)
 

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 
 from tui_sweep.core.session import Report
 from tui_sweep.core.slots import format_size
@@ -17,7 +16,7 @@ from tui_sweep.engines.local.attempt import Attempt
 from tui_sweep.engines.local.claims import Claim, Outcome, boot_id, lives, read_outcome
 from tui_sweep.engines.local.endings import Endings
 from tui_sweep.engines.local.exits import Exits
-from tui_sweep.engines.local.keeper import CLAIMED, LOST
+from tui_sweep.engines.local.keeper import CLAIMED, LOST, keep
 from tui_sweep.engines.local.launch import Call, Launch, spawn
 from tui_sweep.engines.local.ledger import Ledger
 from tui_sweep.engines.local.locks import is_locked
@@ -258,7 +257,7 @@ def ended(attempt: Attempt) -> Report:
     """The report of an end, from what the keeper wrote, else from how the process ended."""
     outcome = read_outcome(attempt.exit)
     if outcome is None and attempt.status is not None:
-        outcome = _written(attempt.exit, os.waitstatus_to_exitcode(attempt.status))
+        outcome = _written(attempt.folder, os.waitstatus_to_exitcode(attempt.status))
     session = f"pid:{attempt.pid}" if attempt.pid else None
     if outcome is None:
         reason = "ended without telling how"
@@ -282,11 +281,9 @@ def told(name: str, outcome: Outcome, session: str | None) -> Report:
     )
 
 
-def _written(path: str, code: int) -> Outcome:
+def _written(folder: str, code: int) -> Outcome:
     """The keeper could not write the exit code (a full disk), or had died: try once more."""
     code = code if code >= 0 else 128 - code
-    try:
-        Path(path).write_text(f"{code}\n")
-    except OSError as error:
-        log.warning("exit code not kept: path=%s error=%s", path, error.strerror)
+    if not keep(os.fsencode(folder), code):
+        log.warning("exit code not kept: folder=%s", folder)
     return Outcome(code, "exec", time.time())
