@@ -165,6 +165,18 @@ def test_a_case_that_kills_its_keeper_hurts_nobody(bench: Bench) -> None:
     asyncio.run(main())
 
 
+def test_a_case_may_signal_its_parent_as_it_would_a_shell(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.engine() as engine:
+            before = pid_of(engine)
+            text = "for name in USR1 USR2 ALRM TSTP CHLD; do kill -$name $PPID; done; exit 4"
+            assert (await run(engine, bench.spec(text)))[0].exit_code == 4
+            assert (await run(engine, bench.spec("kill -USR1 $$", case=1)))[0].exit_code == 138
+            assert pid_of(engine) == before
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
 def test_a_signal_to_the_terminals_group_is_not_for_it(bench: Bench, name: str) -> None:
     with runner(bench) as process:

@@ -154,6 +154,12 @@ def test_output_is_appended(tmp_path: Path, lock: int) -> None:
     assert (tmp_path / "stdout").read_text() == "before\nafter\n"
 
 
+def test_its_streams_block_as_those_of_a_shell_do(tmp_path: Path, lock: int) -> None:
+    text = "import os; print([os.get_blocking(fd) for fd in range(3)])"
+    assert code(started(launch(tmp_path, "python3", "-c", text), lock), tmp_path) == 0
+    assert (tmp_path / "stdout").read_text() == "[True, True, True]\n"
+
+
 @pytest.mark.parametrize("word", ["nothere", "/no/such/program", "./nothere"])
 def test_a_missing_program_is_127(tmp_path: Path, lock: int, word: str) -> None:
     assert code(started(launch(tmp_path, word), lock), tmp_path) == 127
@@ -164,6 +170,15 @@ def test_a_program_that_may_not_be_executed_is_126(tmp_path: Path, lock: int) ->
     (tmp_path / "data").write_text("x")
     assert code(started(launch(tmp_path, "./data"), lock), tmp_path) == 126
     assert b"./data: Permission denied" in (tmp_path / "stderr").read_bytes()
+
+
+def test_a_program_that_is_being_written_is_126(tmp_path: Path, lock: int) -> None:
+    with open(tmp_path / "busy", "wb") as file:
+        file.write(Path("/bin/true").read_bytes())
+        file.flush()
+        os.chmod(file.name, 0o755)
+        assert code(started(launch(tmp_path, "./busy"), lock), tmp_path) == 126
+    assert b"./busy: Text file busy" in (tmp_path / "stderr").read_bytes()
 
 
 def test_a_text_that_names_no_interpreter_is_one_of_the_shell(tmp_path: Path, lock: int) -> None:

@@ -78,7 +78,7 @@ there; the steps are in parentheses, because dash redirects for a plain command 
 variables carry a prefix, because a plain name might be one of -e's and would be exported changed."""
 
 _ASK_SH = b'"$0" "$@"'
-"""For words that we find no program for: sh knows what that is (a builtin, a text without ``#!``), or says."""
+"""For words that are no program we can start: sh knows what that is (a builtin, a text without ``#!``), or says."""
 
 _FRAMES = 1 << 16
 _RIGHTS = 32
@@ -92,6 +92,8 @@ _ROUNDS = 8
 """In which answers gather at most."""
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What of the machine may be there again soon."""
+_DEADLY = {signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+"""Signals that cannot be ignored, or that tell of a fault of ours."""
 
 
 def frame(value: tuple[Any, ...]) -> bytes:
@@ -249,7 +251,7 @@ class Settings:
             try:
                 return spawned(found, words)
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOEXEC, errno.EACCES, errno.ENOTDIR):
+                if error.errno in (errno.E2BIG, errno.EAGAIN, *_SHORT):
                     raise
         return spawned(b"/bin/sh", [b"sh", b"-c", _ASK_SH if words else b":", *words])
 
@@ -257,6 +259,7 @@ class Settings:
 def _appended(path: bytes) -> int:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOW, 0o666)
     if stat.S_ISREG(os.fstat(fd).st_mode):
+        os.set_blocking(fd, True)  # as a shell would hand it over: io_uring and others do ask
         return fd
     os.close(fd)
     raise OSError(errno.EINVAL, "not a plain file")
@@ -429,8 +432,8 @@ def main() -> None:
     os.dup2(0, HOLD_FD, inheritable=False)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGPIPE"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in signal.valid_signals() - _DEADLY:  # some programs tell their parent that they are ready
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # the writing to the pipe is what it is for
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     Keeper(channel).serve(reader)
