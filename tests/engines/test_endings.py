@@ -48,6 +48,29 @@ def test_a_case_that_ignores_term_is_killed_after_its_grace(bench: Bench) -> Non
     asyncio.run(main())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="by a system call of Linux")
+def test_a_case_whose_first_thread_has_ended_is_killed_after_its_grace(bench: Bench) -> None:
+    text = """import ctypes, platform, signal, threading, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+threading.Thread(target=lambda: time.sleep(15)).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)
+"""
+
+    async def main() -> None:
+        async with bench.engine() as engine:
+            (bench.root / "main.py").write_text(text)
+            spec = bench.spec(f"{PY} main.py")
+            await start(engine, spec)
+            pid, *_ = await until(lambda: marked(bench.root))
+            await until(lambda: " Z " in Path(f"/proc/{pid}/stat").read_text())
+            began = time.monotonic()
+            await engine.cancel(spec.name, grace=0.2)
+            assert (await follow(engine, spec))[-1].exit_code == 137
+            assert time.monotonic() - began < 5
+
+    asyncio.run(main())
+
+
 def test_a_case_may_clean_up_within_its_grace(bench: Bench) -> None:
     text = "trap 'sleep 0.3; echo cleaned; exit 7' TERM; echo $$ >> $SWEEP_DIR/pids; while :; do sleep 0.05; done"
 

@@ -73,12 +73,14 @@ def look(pid: int) -> Process | None:
         os.close(fd)
     # the name stands in parentheses and may hold anything, parentheses and spaces too
     field = told[told.rindex(b")") + 2 :].split(b" ", 22)
+    # a program whose first thread has ended looks like a zombie while its others run
+    state = "S" if field[0] == b"Z" and int(field[17]) > 1 else field[0].decode()
     return Process(
         pid,
         int(field[1]),
         int(field[2]),
         int(field[3]),
-        field[0].decode(),
+        state,
         int(field[19]),
         int(field[21]) * PAGE,
     )
