@@ -405,6 +405,32 @@ def test_it_holds_nothing_of_the_runner_or_of_its_cases(bench: Bench) -> None:
     os.close(open_before)
 
 
+@pytest.mark.parametrize("size", [0, 100_000], ids=["whole", "half"])
+def test_a_launch_that_was_on_its_way_when_the_runner_died_is_not_begun(bench: Bench, size: int) -> None:
+    async def main() -> None:
+        async with bench.engine() as engine:
+            assert isinstance(engine, LocalEngine)
+            await start(engine, bench.spec("sleep 1000", case=1))  # so that the keeper stays
+            spec = bench.spec("exit 3", env={f"V{number}": "x" * size for number in range(8)})
+            ours = engine._sessions._keepers[0]
+            os.kill(ours.pid, signal.SIGSTOP)
+            submitted = asyncio.ensure_future(start(engine, spec))
+            await asyncio.sleep(0.05)
+            ours._is_closing = True
+            ours._hang_up()  # as the runner's death does
+            engine._ledger.hand_over(spec.name)
+            os.kill(ours.pid, signal.SIGCONT)
+            async with bench.engine() as other:
+                assert await other.find([spec]) == {}
+                assert not (spec.sink.folder / "claim").exists()
+                assert (await run(other, spec))[0].exit_code == 3
+                await other.cancel(bench.spec(case=1).name, grace=5)
+                assert (await follow(other, bench.spec(case=1)))[-1].exit_code == 143
+            submitted.cancel()
+
+    asyncio.run(main())
+
+
 def test_slots_that_are_held_without_a_claim_are_not_given_away(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

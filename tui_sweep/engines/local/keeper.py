@@ -301,6 +301,12 @@ class Inbox:
         """The descriptor of the launch that was read last."""
         return self._holds.popleft()
 
+    def close(self) -> None:
+        """Let go of what has not been read, or not whole, and of its descriptors."""
+        self._channel.close()
+        while self._holds:
+            os.close(self._holds.popleft())
+
 
 class Keeper:
     """Starts what the runner asks for, and writes down every end."""
@@ -323,7 +329,7 @@ class Keeper:
         rounds = 0
         while self._has_runner or self._folders:
             # While there is more to do, answers gather: each that is told alone wakes the runner, 60 us
-            ready = {fd for fd, _ in waiting.poll(0 if self._answers else None)}
+            ready = dict(waiting.poll(0 if self._answers else None))
             rounds = rounds + 1 if self._answers else 0
             if self._answers and (not ready or rounds > _ROUNDS):
                 self._tell()
@@ -331,9 +337,12 @@ class Keeper:
             if ended in ready:
                 os.read(ended, 4096)
                 self._note_ends()
-            if self._has_runner and self._channel.fileno() in ready and not self._hear():
+            asked = ready.get(self._channel.fileno(), 0) if self._has_runner else 0
+            # What a runner that is gone had asked last is not begun: the next one may have looked for it already
+            if asked & select.POLLHUP or (asked and not self._hear()):
                 self._has_runner = False
                 waiting.unregister(self._channel)
+                self._inbox.close()
 
     def _hear(self) -> bool:
         """Do what was asked; False when nobody will ask any more."""
