@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
+from tui_sweep.core.errors import EngineBusy
 from tui_sweep.core.session import Report
 from tui_sweep.core.slots import format_size
 from tui_sweep.core.states import Event
@@ -99,7 +100,11 @@ class Sessions:
         started at once: a tenth more cases a second. Raises EngineBusy."""
         self._keepers = [keeper for keeper in self._keepers if keeper.is_alive]
         if all(keeper.asked >= _BUSY for keeper in self._keepers) and len(self._keepers) < _KEEPERS:
-            self._keepers.append(Keeper(self._exits, self._env, self._open_files))
+            try:
+                self._keepers.append(Keeper(self._exits, self._env, self._open_files))
+            except EngineBusy:
+                if not self._keepers:
+                    raise
         return min(self._keepers, key=lambda keeper: keeper.asked)
 
     async def start(self, launch: Launch, attempt: Attempt) -> bool:
