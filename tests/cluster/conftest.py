@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -80,3 +81,19 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     finally:
         for session in official.live():
             official.end(session.id)
+        stack: Stack = request.getfixturevalue("stack")
+        if stack.state.release.may_start_what_it_ended and not _is_free(stack):
+            print(
+                f"\n{request.node.name}: the server started a session that it had ended; its agent is started anew"
+            )
+            stack.renew_agent()
+
+
+def _is_free(stack: Stack) -> bool:
+    """Whether the containers of ended sessions go, as they do within seconds."""
+    end = time.monotonic() + 20
+    while stack.containers():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True

@@ -138,6 +138,11 @@ class Stack:
         self._remove_containers()
         self.start_agent()
 
+    def containers(self) -> list[str]:
+        """Ids of all that run."""
+        asked = (image.DOCKER, "ps", "--quiet")
+        return subprocess.run(asked, capture_output=True, text=True, env=self.env, check=False).stdout.split()
+
     def forget_requests(self) -> None:
         """Makes the manager forget how many requests each user has sent in this quarter of an hour."""
         with socket.create_connection(("127.0.0.1", PORTS["redis"]), timeout=5) as connection:
