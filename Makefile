@@ -39,7 +39,7 @@ format: $(VENV)/.installed-dev ## lay out the code as `make check` wants it
 bench: $(VENV)/.installed-dev ## speed and size, each beside its peer: a JSON line each
 	@command -v parallel >/dev/null || { echo 'make: install parallel: GNU parallel is the peer (Debian, Ubuntu: apt install parallel)' >&2; exit 1; }
 	@command -v xargs >/dev/null || { echo 'make: install findutils: xargs is the peer (Debian, Ubuntu: apt install findutils)' >&2; exit 1; }
-	@BENCH_FOLDER=$$(mktemp -d /var/tmp/sweep-tui-bench-XXXXXX) || exit 1; export BENCH_FOLDER; status=0; \
+	@BENCH_FOLDER=$$($(BIN)/python tests/benchmarks/measure.py) || exit 1; export BENCH_FOLDER; status=0; \
 	  trap 'rm -rf "$$BENCH_FOLDER"' EXIT; \
 	  for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || status=1; done; exit $$status
 
