@@ -334,10 +334,12 @@ def test_starts_that_came_together_are_told_when_no_more_come(
 
     async def main() -> None:
         async with bench.engine() as engine:
+            assert isinstance(engine, LocalEngine)
+            ours = engine._sessions._keepers[0]
             specs = [bench.spec("sleep 1000", case=case) for case in range(count)]
             os.kill(pid_of(engine), signal.SIGSTOP)
             submitted = [asyncio.ensure_future(start(engine, spec)) for spec in specs]
-            await asyncio.sleep(0.05)
+            await until(lambda: ours.asked == count)
             os.kill(pid_of(engine), signal.SIGCONT)
             async with asyncio.timeout(10):
                 await asyncio.gather(*submitted)
@@ -353,7 +355,7 @@ def test_the_end_of_a_case_that_was_often_stopped_is_told(bench: Bench) -> None:
         async with bench.engine() as engine:
             spec = bench.spec("for i in 1 2 3 4 5 6 7 8 9; do kill -STOP $$; done; exit 5")
             await start(engine, spec)
-            case, *_ = marked(bench.root)
+            case, *_ = await until(lambda: marked(bench.root))
             following = asyncio.ensure_future(follow(engine, spec))
             while not following.done():
                 process = look(case)
@@ -415,7 +417,7 @@ def test_a_launch_that_was_on_its_way_when_the_runner_died_is_not_begun(bench: B
             ours = engine._sessions._keepers[0]
             os.kill(ours.pid, signal.SIGSTOP)
             submitted = asyncio.ensure_future(start(engine, spec))
-            await asyncio.sleep(0.05)
+            await until(lambda: ours.asked == 1)
             ours._is_closing = True
             ours._hang_up()  # as the runner's death does
             engine._ledger.hand_over(spec.name)
