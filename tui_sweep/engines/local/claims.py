@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_sweep.engines.local.tree import look
+from tui_sweep.engines.local.tree import started
 
 
 @functools.cache
@@ -68,9 +68,9 @@ def lives(claim: Claim) -> bool:
     """Whether the process of a claim lives, or its keeper has yet to write how it ended."""
     if claim.pid == 0 or claim.boot != boot_id():
         return False
-    process = look(claim.pid)
+    process = started(claim.pid, claim.by)
     if process is not None:
-        return process.start <= claim.by and (process.is_alive or _is_keeper(process.parent))
+        return process.is_alive or _is_keeper(process.parent)
     return not os.path.exists("/proc/self/stat") and _leads_a_group(claim.pid)
 
 

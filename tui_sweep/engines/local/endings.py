@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tui_sweep.engines.local.attempt import Attempt
 from tui_sweep.engines.local.keeper import ticks
-from tui_sweep.engines.local.tree import Process, Subject, census, look, members, send
+from tui_sweep.engines.local.tree import Process, Subject, census, members, send, started
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +142,7 @@ def _force(ending: _Ending, subject: Subject, living: Sequence[Process]) -> None
 def _signal_group(attempt: Attempt, number: signal.Signals) -> bool:
     """Signal the attempt's group, unless its process was waited for, we were not told so far, and its
     number is another's now."""
-    process = look(attempt.pid)
-    if process is None or process.start > attempt.by:
+    if started(attempt.pid, attempt.by) is None:
         return False
     try:
         os.killpg(attempt.pid, number)

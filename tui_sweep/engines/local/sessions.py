@@ -24,7 +24,7 @@ from tui_sweep.engines.local.locks import is_locked
 from tui_sweep.engines.local.memory import MemoryWatch
 from tui_sweep.engines.local.orphans import Orphans
 from tui_sweep.engines.local.starts import Keeper
-from tui_sweep.engines.local.tree import Subject, look
+from tui_sweep.engines.local.tree import Subject, started
 
 log = logging.getLogger(__name__)
 
@@ -167,8 +167,8 @@ class Sessions:
             else:
                 self._endings.end(attempt, self._grace)
             return
-        process = look(claim.pid)
-        if process is not None and process.start <= claim.by and process.parent == os.getpid():
+        process = started(claim.pid, claim.by)
+        if process is not None and process.parent == os.getpid():
             # our keeper was killed before it told us of this one, and it has come to us
             self._started[claim.pid] = attempt
             self._exits.inherited(claim.pid, lambda: lives(claim), partial(self._over, attempt))

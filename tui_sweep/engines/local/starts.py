@@ -14,7 +14,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from tui_sweep.core.errors import EngineBusy
 from tui_sweep.engines.local import keeper
@@ -22,7 +21,7 @@ from tui_sweep.engines.local.claims import boot_id
 from tui_sweep.engines.local.exits import Ended, Exits
 from tui_sweep.engines.local.keeper import ANSWER, CHANNEL, LOST, frame
 from tui_sweep.engines.local.launch import CAUGHT, Call
-from tui_sweep.engines.local.tree import look
+from tui_sweep.engines.local.tree import started
 
 log = logging.getLogger(__name__)
 
@@ -217,13 +216,10 @@ class Keeper:
         for number in list(self._asked):
             self._settle(number, 0, LOST, 0)
         for pid, (by, ended) in list(self._children.items()):
-            self._loop.call_soon(self._exits.inherited, pid, partial(_is_still, pid, by), ended)
+            self._loop.call_soon(
+                self._exits.inherited, pid, lambda p=pid, b=by: started(p, b) is not None, ended
+            )
         self._children.clear()
-
-
-def _is_still(pid: int, by: int) -> bool:
-    process = look(pid)
-    return process is not None and process.start <= by
 
 
 def _run(theirs: int) -> int:

@@ -86,6 +86,13 @@ def look(pid: int) -> Process | None:
     )
 
 
+def started(pid: int, by: int) -> Process | None:
+    """The process of this pid that had started by so many clock ticks after boot; None when it is gone,
+    or another has its pid."""
+    process = look(pid)
+    return process if process is not None and process.start <= by else None
+
+
 def census() -> dict[int, Process]:
     """All processes, by pid. About 10 µs each: hundreds take milliseconds, so from a thread."""
     try:
