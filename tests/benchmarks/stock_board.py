@@ -82,7 +82,7 @@ class StockBoard(App[None]):
                     table.update_cell_at((case, column), new)  # type: ignore[arg-type]
             self.cells[case] = cells
         waiting = queue(self.follower, now)
-        summary = said(self.follower, now, typical=waiting.typical)
+        summary = said(self.follower, now, left=waiting.left)
         counts = "  ".join(f"{LOOKS[state].word} {count}" for state, count in summary.counts)
         head = f"{summary.title}  {summary.running}  {summary.elapsed} gone  [{summary.note}]"
         say(self.query_one("#summary", Static), f"{head}\n{counts}")

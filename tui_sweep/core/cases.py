@@ -114,7 +114,10 @@ class CaseTable:
 
     def where(self, states: Iterable[State]) -> np.ndarray:
         """The indices of all cases in these states: int64, ascending."""
-        return np.flatnonzero(np.isin(self.state, [int(state) for state in states]))
+        found = np.zeros(len(self.state), bool)
+        for state in states:
+            found |= self.state == int(state)  # np.isin takes 8 ms for a million cases, this 0.1 a state
+        return np.flatnonzero(found)
 
     def row(self, index: int) -> CaseRow:
         """One case as the journal keeps it; 2 µs, where ``rows`` of one takes 15."""

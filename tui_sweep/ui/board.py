@@ -214,7 +214,7 @@ class BoardScreen(Screen[None]):
         for panel in self.query(QueuePanel):
             panel.show(waiting)
         self.query_one(QueueLine).show(waiting)
-        self.query_one(Summary).show(said(self._follower, now, typical=waiting.typical))
+        self.query_one(Summary).show(said(self._follower, now, left=waiting.left))
         self._show_status()
         self._show_log()
 

@@ -49,8 +49,8 @@ class Said:
     """Whether it lives: live, held, no runner, ended."""
 
 
-def said(follower: Follower, now: float, *, typical: float | None = None) -> Said:
-    """The summary of a sweep at ``now`` (UNIX seconds)."""
+def said(follower: Follower, now: float, *, left: float | None = None) -> Said:
+    """The summary of a sweep at ``now`` (UNIX seconds) that has ``left`` seconds to go, if that is known."""
     facts, counts = follower.facts, follower.counts
     about, dispatch = facts["sweep"], facts.get("dispatch", {})
     live = sum(counts.get(state.word, 0) for state in LIVE)
@@ -65,10 +65,6 @@ def said(follower: Follower, now: float, *, typical: float | None = None) -> Sai
         note = "DISK TROUBLE"
     else:
         note = "held" if dispatch.get("holding") else "live"
-    rest = follower.cases - sum(counts.get(state.word, 0) for state in FINAL)
-    left = ""
-    if typical is not None and rest and live:
-        left = f"~{brief(typical * max(rest / max(live, 1), 1))} left"
     return Said(
         title=plain(about["name"] or follower.folder.id),
         engine=plain(_engine(follower)),
@@ -76,7 +72,7 @@ def said(follower: Follower, now: float, *, typical: float | None = None) -> Sai
         cases=follower.cases,
         running=f"run {running}  sent {live}/{limit}" if limit else f"run {running}",
         elapsed=brief((ended or now) - about["started"]),
-        left=left,
+        left="" if left is None or follower.runner is None else f"~{brief(left)} left",
         note=note,
     )
 

@@ -12,11 +12,7 @@ from tui_sweep.core.plain import plain
 from tui_sweep.core.states import State
 from tui_sweep.view.capacity import Bar, bars
 from tui_sweep.view.follow import Follower
-
-_ENDED_LOOKED_AT = 1000
-"""Ended cases from which the typical time is taken: the latest ones are the most alike."""
-_ENOUGH = 3
-"""Ended cases below which nothing is foretold."""
+from tui_sweep.view.pace import left, pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +57,21 @@ class Queue:
     next: tuple[Next, ...]
     typical: float | None
     """Seconds that most ended cases ran; None before three have."""
+    left: float | None
+    """Seconds until the sweep ends at its pace; None when that cannot be told."""
 
 
 def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
     """The queue of a sweep at ``now`` (UNIX seconds), with the first ``limit`` that wait."""
     engine = follower.facts.get("engine") or {}
-    typical = _typical(follower)
+    goes = pace(follower.table)
+    typical = None if goes is None else goes.typical
+    held = (follower.facts.get("dispatch") or {}).get("holding")
+    reachable = bool(engine.get("reachable", True))
     waiting = sum(follower.counts.get(word, 0) for word in ("waiting", "pending", "submitting"))
     first = tuple(_first(follower, now, limit))
     return Queue(
-        reachable=bool(engine.get("reachable", True)),
+        reachable=reachable,
         server=plain(str(engine.get("server") or engine.get("error") or "")),
         bars=bars(engine.get("capacity") or {})[0],
         limits=", ".join(plain(f"{name} {value}") for name, value in (engine.get("limits") or {}).items()),
@@ -81,6 +82,7 @@ def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
         sentence=_sentence(first, waiting),
         next=tuple(_next(follower, now, typical)),
         typical=typical,
+        left=left(follower.table, goes, now) if reachable and not held else None,
     )
 
 
@@ -110,19 +112,6 @@ def _sentence(first: tuple[Waiting, ...], waiting: int) -> str:
     if not waiting or not first:
         return "Nothing waits."
     return f"#{first[0].case}: {first[0].why}" if first[0].why else f"#{first[0].case} is next"
-
-
-def _typical(follower: Follower) -> float | None:
-    table = follower.table
-    if table.counts[State.DONE] < _ENOUGH:
-        return None
-    done = table.where([State.DONE])[-_ENDED_LOOKED_AT:]
-    ran = table.ended[done] - table.started[done]
-    known = ran[~np.isnan(ran)]
-    if len(known) < _ENOUGH:
-        return None
-    # np.median would load numpy's masked arrays, 40 ms, and statistics 3 ms
-    return float(np.sort(known)[(len(known) - 1) // 2 : len(known) // 2 + 1].mean())
 
 
 def _next(follower: Follower, now: float, typical: float | None, *, count: int = 3) -> Iterable[Next]:
