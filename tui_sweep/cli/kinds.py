@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -25,6 +25,12 @@ def ascii_option(command: _F) -> _F:
     return click.option(
         "--ascii", "ascii_only", is_flag=True, callback=noted, help="Draw screens with ASCII alone."
     )(command)
+
+
+def ascii_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal says that it has no more than ASCII."""
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    return environ.get("TERM") == "linux" or not ("UTF-8" in locale.upper() or "UTF8" in locale.upper())
 
 
 class Count(click.ParamType[int]):

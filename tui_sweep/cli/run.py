@@ -60,7 +60,7 @@ def run_command(
     if headless or as_json or not has_screen():
         from tui_sweep.cli.headless import run_headless
 
-        return run_headless(folder, as_json=as_json, quiet=quiet)
+        return run_headless(folder, as_json=as_json, quiet=quiet, ascii_only=ascii_only)
     start_detached(folder)
     return show_board(folder, settings, ascii_only=ascii_only)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui_sweep.cli.kinds import ascii_option
+from tui_sweep.cli.kinds import ascii_option, ascii_wanted
 from tui_sweep.cli.look import follower
 from tui_sweep.cli.start import painted, uncollected, unthreaded
 from tui_sweep.config import Settings
@@ -54,7 +54,7 @@ def window(settings: Settings, sweep: Follower | None, *, ascii_only: bool = Fal
     """The window with all that it is given from outside, not yet open."""
     with unthreaded():
         from tui_sweep.run.launch import start
-        from tui_sweep.ui.app import Outside, SweepApp, ascii_wanted
+        from tui_sweep.ui.app import Outside, SweepApp
         from tui_sweep.view.follow import Follower
 
     plain_ascii = ascii_only or ascii_wanted(os.environ)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -220,9 +219,3 @@ _TITLES: dict[str, str] = {
     "SweepApp": "Everywhere",
 }
 """What a person calls the parts whose keys the help lists."""
-
-
-def ascii_wanted(environ: os._Environ[str] | dict[str, str]) -> bool:
-    """Whether the terminal says that it has no more than ASCII."""
-    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
-    return environ.get("TERM") == "linux" or not ("UTF-8" in locale.upper() or "UTF8" in locale.upper())
