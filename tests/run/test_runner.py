@@ -293,6 +293,40 @@ def test_an_engine_that_does_not_answer_at_adoption_changes_nothing(tmp_path, mo
     assert states(folder) == ["done"]
 
 
+def test_the_end_of_a_session_that_nobody_waits_for_is_asked_for_until_it_is_heard(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "_FIRST_DELAY", 0.01)
+    folder = make(tmp_path, cases=1)
+    engine = FakeEngine(auto=lambda spec: 0)
+
+    async def lives():
+        await run(folder, engine)
+        engine.alive[f"{folder.id}-0"] = object()
+        engine.errors["cancel"] = [EngineUnreachable("no answer"), EngineBusy("slowly", retry_after=1.0)]
+        commands.drop(folder.commands, "hold")
+        await run(folder, engine)
+
+    asyncio.run(lives())
+    assert engine.cancelled == [(f"{folder.id}-0", 10.0)]
+    assert not engine.alive
+
+
+def test_a_session_that_nobody_waits_for_holds_up_no_sweep_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "_FIRST_DELAY", 0.01)
+    monkeypatch.setattr(runner_module, "_STRAY", 0.1)
+    folder = make(tmp_path, cases=1)
+    engine = FakeEngine(auto=lambda spec: 0)
+
+    async def lives():
+        await run(folder, engine)
+        engine.alive[f"{folder.id}-0"] = object()
+        engine.errors["cancel"] = [EngineUnreachable("no answer")] * 1000
+        commands.drop(folder.commands, "hold")
+        await run(folder, engine)
+
+    asyncio.run(lives())
+    assert states(folder) == ["done"]
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_session_of_an_ended_case_is_ended_on_the_engine_unless_it_is_kept(tmp_path, keep):
     folder = make(tmp_path, cases=1, keep=keep)
@@ -402,7 +436,116 @@ def test_halt_ends_the_sweep_with_the_rest_cancelled(tmp_path):
     assert Follower(folder).exit_code == 1
 
 
-def test_cancelling_while_the_submission_is_on_its_way_ends_the_session(tmp_path):
+def test_a_cancel_that_meets_an_outage_is_asked_for_until_the_engine_hears_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "_FIRST_DELAY", 0.01)
+    folder = make(tmp_path, cases=2)
+    engine = FakeEngine()
+    engine.errors["cancel"] = [
+        EngineUnreachable("no answer"),
+        EngineDenied("a proxy"),
+        EngineUnreachable("none"),
+    ]
+
+    async def meanwhile(runner):
+        await until(lambda: runner.table.counts[State.RUNNING] == 2)
+        runner.wish(Cancel(None))
+
+    asyncio.run(run(folder, engine, meanwhile=meanwhile))
+    assert states(folder) == ["cancelled", "cancelled"]
+    assert not engine.alive
+
+
+@pytest.mark.parametrize("refusals", [0, 3])
+def test_a_submission_that_arrives_after_its_cancel_is_ended_before_it_counts_as_cancelled(
+    tmp_path, monkeypatch, refusals
+):
+    """A proxy gives up on the engine, which is still at it."""
+    monkeypatch.setattr("tui_sweep.run.attend._FIRST_DELAY", 0.01)
+    monkeypatch.setattr("tui_sweep.run.attend._LOOK", 0.01)
+    monkeypatch.setattr(runner_module, "_FIRST_DELAY", 0.01)
+    folder = make(tmp_path, cases=1)
+
+    class Late(FakeEngine):
+        asked = 0
+
+        async def submit(self, spec):
+            raise EngineUnreachable("504 from a proxy")
+
+        async def find(self, specs):
+            self.asked += 1
+            if self.asked == 5:
+                for spec in specs:
+                    await super().submit(spec)
+            return await super().find(specs)
+
+    engine = Late()
+
+    async def meanwhile(runner):
+        await until(lambda: engine.asked == 1)
+        engine.errors["cancel"] = [EngineUnreachable("no answer")] * refusals
+        runner.wish(Cancel(None))
+
+    asyncio.run(run(folder, engine, meanwhile=meanwhile))
+    assert states(folder) == ["cancelled"]
+    assert engine.ended
+    assert not engine.alive
+
+
+def test_a_submission_that_never_arrived_is_cancelled_after_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui_sweep.run.attend._FIRST_DELAY", 0.01)
+    monkeypatch.setattr("tui_sweep.run.attend._LOOK", 0.01)
+    monkeypatch.setattr("tui_sweep.run.attend._SETTLED", 0.1)
+    folder = make(tmp_path, cases=1)
+    engine = FakeEngine()
+    engine.errors["submit"] = [EngineUnreachable("no answer")] * 1000
+
+    async def meanwhile(runner):
+        await until(lambda: len(engine.errors["submit"]) < 1000)
+        runner.wish(Cancel(None))
+
+    asyncio.run(run(folder, engine, meanwhile=meanwhile))
+    assert states(folder) == ["cancelled"]
+    assert not engine.submitted
+
+
+def test_a_submission_that_may_still_arrive_is_not_sent_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui_sweep.run.attend._LOOK", 0.01)
+    folder = make(tmp_path, cases=1)
+
+    class Late(FakeEngine):
+        tries = asked = 0
+
+        async def submit(self, spec):
+            self.tries += 1
+            raise EngineUnreachable("504 from a proxy")
+
+        async def find(self, specs):
+            self.asked += 1
+            if self.asked == 4:
+                for spec in specs:
+                    await super().submit(spec)
+            return await super().find(specs)
+
+    engine = Late(auto=lambda spec: 0)
+    asyncio.run(run(folder, engine))
+    assert (states(folder), engine.tries) == (["done"], 1)
+
+
+def test_a_submission_that_was_certainly_not_heard_is_sent_again_without_a_look(tmp_path, monkeypatch):
+    monkeypatch.setattr("tui_sweep.run.attend._FIRST_DELAY", 0.01)
+    folder = make(tmp_path, cases=1)
+    refused = EngineUnreachable("refuses connections")
+    refused.sent = False
+    engine = FakeEngine(auto=lambda spec: 0)
+    engine.errors["submit"] = [refused, refused]
+    engine.errors["find"] = [ZeroDivisionError("asked after all")]
+    asyncio.run(run(folder, engine))
+    assert states(folder) == ["done"]
+
+
+@pytest.mark.parametrize("silent", [0, 2])
+def test_cancelling_while_the_submission_is_on_its_way_ends_the_session(tmp_path, monkeypatch, silent):
+    monkeypatch.setattr(runner_module, "_FIRST_DELAY", 0.01)
     folder = make(tmp_path, cases=1)
 
     class Slow(FakeEngine):
@@ -418,6 +561,7 @@ def test_cancelling_while_the_submission_is_on_its_way_ends_the_session(tmp_path
             await until(lambda: runner.table.counts[State.SUBMITTING] == 1)
             runner.wish(Cancel(None))
             await until(lambda: engine.cancelled)
+            engine.errors["cancel"] = [EngineUnreachable("no answer")] * silent
             engine.gate.set()
 
         await run(folder, engine, meanwhile=meanwhile)

@@ -62,6 +62,8 @@ class EngineError(SweepError):
     """The engine failed; the only kind of exception an engine lets out."""
 
     exit_code = 3
+    sent = True
+    """Whether it may have heard what was asked. What it has certainly not heard may be asked again at once."""
 
 
 class EngineBusy(EngineError):

@@ -18,6 +18,9 @@ _FIRST_DELAY, _LONGEST_DELAY = 1.0, 60.0
 """Seconds between two questions to an engine that gives no answer."""
 _NO_FOLDER_DELAY = 10.0
 """Seconds until a disk that would not take a folder is asked again."""
+_SETTLED, _LOOK = 30.0, 5.0
+"""Seconds after which a submission that nobody confirmed is believed not to have reached the engine, and between
+two looks until then: what a proxy has given up, the server behind it may still be at."""
 
 
 class Attendant(Protocol):
@@ -28,6 +31,8 @@ class Attendant(Protocol):
     def state(self, spec: SessionSpec) -> State: ...
 
     def tell(self, spec: SessionSpec, report: Report) -> None: ...
+
+    def end(self, name: str, grace: float | None = None) -> None: ...
 
     async def committed(self) -> None: ...
 
@@ -70,14 +75,28 @@ async def _submitted(runner: Attendant, spec: SessionSpec) -> bool:
             return False
         except EngineError as error:
             log.warning("submission unconfirmed: session=%s error=%s", spec.name, error)
-            if await _exists(runner, spec):
-                return True
+            if error.sent and await _appears(runner, spec):
+                break
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
             continue
-        if runner.state(spec) is State.CANCELLING:  # asked for while it was being submitted
-            await runner.engine.cancel(spec.name, grace=0.0)
-        return True
+        break
+    if runner.state(spec) is State.CANCELLING:  # asked for while it was being submitted
+        runner.end(spec.name, 0.0)
+    return True
+
+
+async def _appears(runner: Attendant, spec: SessionSpec) -> bool:
+    """Whether a submission that nobody confirmed has reached the engine after all: it is not sent twice, nor
+    given up, while a server may still be at it."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _SETTLED
+    while True:
+        if await _exists(runner, spec):
+            return True
+        if loop.time() >= until:
+            return False
+        await asyncio.sleep(_LOOK)
 
 
 async def _exists(runner: Attendant, spec: SessionSpec) -> bool:

@@ -39,7 +39,7 @@ from tui_sweep.core.scheduler import (
 from tui_sweep.core.session import Report, SessionSpec, session_name
 from tui_sweep.core.states import ENDINGS, LIVE, Event, State
 from tui_sweep.engines.base import Engine, Setting
-from tui_sweep.run.adopt import adopt
+from tui_sweep.run.adopt import adopt, numbers
 from tui_sweep.run.attend import attend
 from tui_sweep.run.inbox import Inbox
 from tui_sweep.run.onlookers import Onlookers
@@ -67,6 +67,10 @@ _FACTS, _QUIET_FACTS = 1.0, 10.0
 _GATHER = 0.02
 """Seconds that changes gather for one entry while nobody waits for it: of a short case, its start and
 its end; 0.1 ms a case less."""
+_FIRST_DELAY, _LONGEST_DELAY = 1.0, 15.0
+"""Seconds between two wishes for a session's end while the engine does not hear them."""
+_STRAY = 300.0
+"""Seconds that a sweep's end waits for the end of a session that belongs to none of its attempts."""
 _TROUBLE = 10.0
 """Seconds that an unwritable journal is borne with when no case is left to attend to."""
 
@@ -323,19 +327,35 @@ class Runner:
         await self._records.committed()
 
     def end(self, name: str, grace: float | None = None) -> None:
-        """End a session; its row says so on disk before anything is killed."""
+        """End a session, attended to or not; its row says so on disk before anything is killed."""
         self._ending += 1
         self._spawn(self._end(name, self.sweep.grace if grace is None else grace))
 
     async def _end(self, name: str, grace: float) -> None:
+        """Ask until the engine has heard it. Of what nobody attends to, the next start asks again."""
+        attended = self._is_attended(name)
+        delay = _FIRST_DELAY
         try:
             await self.committed()
-            await self.engine.cancel(name, grace=grace)
-        except EngineError as error:
-            log.warning("cancel failed, asked again at the next start: session=%s error=%s", name, error)
+            async with asyncio.timeout(None if attended else _STRAY):
+                while attended == self._is_attended(name):
+                    try:
+                        await self.engine.cancel(name, grace=grace)
+                        break
+                    except EngineError as error:
+                        log.warning("end not heard, asking again: session=%s error=%s", name, error)
+                    await asyncio.sleep(delay)
+                    delay = min(2 * delay, _LONGEST_DELAY)
+        except TimeoutError:
+            log.warning("a session is left, the next start ends it: session=%s", name)
         finally:
             self._ending -= 1
             self._wake.set()
+
+    def _is_attended(self, name: str) -> bool:
+        found = numbers(name)
+        live = None if found is None else self._live.get(found[0])
+        return live is not None and live.spec.name == name
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._tasks.create_task(work)
