@@ -1,6 +1,7 @@
 """The Backend.AI engine against a manager that really runs its sessions' commands."""
 
 import asyncio
+import json
 import os
 from dataclasses import replace
 
@@ -13,9 +14,13 @@ from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineUnreachable
 from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import Event
 from tui_sweep.engines import backendai
-from tui_sweep.engines.backendai import logs
+from tui_sweep.engines.backendai import logs, sent
 
 VERSIONS = ("26.9.6", "25.5.2", "23.9.10")
+PROBLEM = "application/problem+json"
+UNAVAILABLE = json.dumps(
+    {"type": "https://api.backend.ai/probs/service-unavailable", "title": "Not now."}
+).encode()
 
 
 @pytest.fixture(autouse=True)
@@ -235,6 +240,64 @@ def test_a_session_that_is_cancelled_on_its_way_up_is_not_asked_long_for_a_log(b
 
     assert asyncio.run(main()).event is Event.VANISHED
     assert manager.do(lambda m: m.calls["GET /session/*/logs"]) <= 3
+
+
+def test_an_end_that_was_not_heard_is_asked_for_again(tmp_path, monkeypatch):
+    """Servers before 26 refuse it while a session is prepared; one refusal of another kind must not be the last."""
+
+    async def main(bench, manager):
+        async with bench.engine() as engine:
+            spec = bench.spec("sleep 1000")
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "PREPARING")
+            await engine.cancel(spec.name, grace=5)
+            manager.do(
+                lambda m: m.faults.answer(
+                    "DELETE /session/*", 503, UNAVAILABLE, content_type=PROBLEM, times=1
+                )
+            )
+            return (await follow(engine, spec))[-1]
+
+    with served(version="25.5.2") as manager:
+        manager.do(lambda m: m.scheduler.delays.update(PREPARING=4.0))
+        assert asyncio.run(main(bench_at(manager, tmp_path, monkeypatch), manager)).event is Event.VANISHED
+        assert manager.left() == []
+
+
+def test_a_session_that_nobody_follows_is_asked_to_end_until_it_is_gone(tmp_path, monkeypatch):
+    """Of a runner that died, say; on servers that do not end what is being prepared."""
+
+    async def main(bench, manager):
+        spec = bench.spec("sleep 1000")
+        async with bench.engine() as engine:
+            await start(engine, spec)
+        await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "PREPARING")
+        async with bench.engine() as engine:
+            async with asyncio.timeout(LIMIT):
+                await engine.cancel(spec.name, grace=0)
+            return manager.left()
+
+    with served(version="25.5.2") as manager:
+        manager.do(lambda m: m.scheduler.delays.update(PREPARING=3.0))
+        assert asyncio.run(main(bench_at(manager, tmp_path, monkeypatch), manager)) == []
+
+
+def test_a_refused_look_for_a_session_says_nothing_about_it(bench, manager):
+    """Its create may have arrived: told as busy, the case would count as never begun."""
+
+    async def main():
+        spec = bench.spec("true")
+        spec.sink.create()
+        sent.write(spec.sink.folder, sent.Sent(kind="batch"))
+        async with bench.engine() as engine:
+            assert engine.admit(spec) is None
+            manager.do(
+                lambda m: m.faults.answer("POST /admin/gql", 503, UNAVAILABLE, content_type=PROBLEM, times=10)
+            )
+            with pytest.raises(EngineUnreachable):
+                await engine.submit(spec)
+
+    asyncio.run(main())
 
 
 def test_a_session_that_is_being_ended_is_not_told_any_more_why_it_waits(bench, manager):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -12,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError
+from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError, EngineUnreachable
 from tui_sweep.core.session import Refusal, Report, SessionSpec, session_name
 from tui_sweep.core.states import ENDINGS, Event
 from tui_sweep.engines.backendai import carry, create, listing, sent, wrapper
@@ -164,8 +163,12 @@ class BackendaiEngine:
         if spec.name in self._ended or (known is not None and known.id):
             return
         earlier = sent.read(spec.sink.folder)
-        if earlier is not None and (earlier.end is not None or await self._found(spec) or earlier.id):
-            return
+        if earlier is not None:
+            try:
+                if earlier.end is not None or await self._found(spec) or earlier.id:
+                    return
+            except EngineBusy as busy:  # the look was refused, which tells nothing about the session
+                raise EngineUnreachable(str(busy)) from busy
         session = known or Session(spec)
         session.begun = earlier is not None
         try:
@@ -222,8 +225,12 @@ class BackendaiEngine:
         if session is not None:
             session.cancelled = True
         accepted = await self._client.terminate(id_, forced=False)
-        self._go(self._insist(name, id_, grace, accepted=accepted))
         self._watch.hint(name)
+        insisting = self._insist(name, id_, grace, accepted=accepted, followed=session is not None)
+        if session is None:
+            await insisting  # nobody follows it: whoever asked for its end wants to know that it is gone
+        else:
+            self._go(insisting)
 
     async def find(self, specs: Sequence[SessionSpec]) -> dict[str, Report]:
         """What is known of these, ended ones included."""
@@ -368,21 +375,38 @@ class BackendaiEngine:
         """How a session that nobody watched ended."""
         return await self._logs.finish(Session(spec, id=item.id), item)
 
-    async def _insist(self, name: str, id_: str, grace: float, *, accepted: bool) -> None:
+    async def _insist(self, name: str, id_: str, grace: float, *, accepted: bool, followed: bool) -> None:
         """Force an end that does not come. Servers before 26 do not end a session that is being prepared
         unless they are forced; 26.9.6 takes the wish, and then was seen to need over four minutes."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + max(grace, _PATIENCE if accepted else 5.0)
-        with contextlib.suppress(EngineError):
-            while loop.time() < until:
-                await asyncio.sleep(1.0)
-                session = self._watch.sessions.get(name)
-                if session is None or session.ending:
+        patience = max(grace, _PATIENCE if accepted else 5.0)
+        until, pause = loop.time() + patience, 1.0
+        while True:
+            await asyncio.sleep(max(until - loop.time(), 1.0) if accepted and followed else pause)
+            try:
+                if await self._is_ending(name):
                     return
-                if not accepted:
-                    accepted = await self._client.terminate(id_, forced=False)
-            await self._client.terminate(id_, forced=True)
-            self._watch.hint(name)
+                forced = loop.time() >= until
+                if forced or not accepted:
+                    accepted = await self._client.terminate(id_, forced=forced)
+                    self._watch.hint(name)
+            except EngineError as error:
+                log.warning("end not heard, asking again: session=%s error=%s", name, error)
+                pause = min(2 * pause, 15.0)
+                continue
+            pause = 1.0 if followed else 5.0
+            if forced:
+                patience = min(2 * patience, 600.0)
+                until = loop.time() + patience
+
+    async def _is_ending(self, name: str) -> bool:
+        """Whether a session has ended on the server. Raises EngineUnreachable."""
+        session = self._watch.sessions.get(name)
+        if session is not None:
+            return session.ending
+        if name in self._ended:
+            return True
+        return all(item.status in ENDED for item in await listing.named(self._client, [name]))
 
     def _moved(self, session: Session) -> None:
         """Something about a session changed."""
