@@ -82,15 +82,15 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         for session in official.live():
             official.end(session.id)
         stack: Stack = request.getfixturevalue("stack")
-        if stack.state.release.may_start_what_it_ended and not _is_free(stack):
-            print(
-                f"\n{request.node.name}: the server started a session that it had ended; its agent is started anew"
-            )
+        if not _is_free(stack):
+            print(f"\n{request.node.name}: a container outlives its session; the agent is started anew")
             stack.renew_agent()
 
 
 def _is_free(stack: Stack) -> bool:
-    """Whether the containers of ended sessions go, as they do within seconds."""
+    """Whether the containers of ended sessions go, as they do within seconds. Not so where an end has overtaken the
+    start of its session on the way to the agent (23.9.10), or was lost by the agent (25.5.2): then the session is
+    over for the server, and its container holds a cpu."""
     end = time.monotonic() + 20
     while stack.containers():
         if time.monotonic() > end:

@@ -63,12 +63,6 @@ class Release:
         return self.series >= 26
 
     @property
-    def may_start_what_it_ended(self) -> bool:
-        """Whether an end can overtake the start of the same session on its way to the agent, which then starts what
-        nobody ends any more: the session is over, and its container holds a cpu."""
-        return self.series < 25
-
-    @property
     def tells_of_its_agent(self) -> bool:
         """Whether a session whose agent was stopped is told from one that failed: 23.9.10 calls both task-finished,
         with the result FAILURE."""

@@ -139,8 +139,8 @@ class Stack:
         self.start_agent()
 
     def containers(self) -> list[str]:
-        """Ids of all that run."""
-        asked = (image.DOCKER, "ps", "--quiet")
+        """Ids of those of sessions that run; agents have some of their own."""
+        asked = (image.DOCKER, "ps", "--quiet", "--filter", "name=kernel.")
         return subprocess.run(asked, capture_output=True, text=True, env=self.env, check=False).stdout.split()
 
     def forget_requests(self) -> None:
