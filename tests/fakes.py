@@ -20,6 +20,8 @@ class FakeEngine:
         self.cancelled = []
         self.alive = {}
         self.ended = {}
+        self.unread = set()
+        """Names of those that have ended, how is not known yet."""
         self.admitted = set()
         self.peak = 0
         self.errors = defaultdict(list)
@@ -106,6 +108,8 @@ class FakeEngine:
                 found[spec.name] = Report(spec.name, Event.STARTED, time.time(), status="RUNNING")
             elif spec.name in self.ended:
                 found[spec.name] = self.ended[spec.name]
+            elif spec.name in self.unread:
+                found[spec.name] = Report(spec.name, None, time.time(), status="TERMINATED", over=True)
         return found
 
     async def live(self):

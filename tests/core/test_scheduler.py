@@ -152,6 +152,30 @@ def test_success_is_not_retried():
     assert play.scheduler.finished
 
 
+@pytest.mark.parametrize("event", [Event.ACCEPTED, Event.STARTED])
+def test_no_limit_strikes_a_case_that_has_ended_while_its_end_is_being_read(event):
+    """Its end may have come long before the limit, in the life of no runner."""
+    play = Play(1, timeout=30.0, max_wait=30.0)
+    play.launch(0.0)
+    play.tell(0, event, 1.0)
+    play.tell(0, None, 20.0, over=True)
+    assert play.scheduler.handle(Tick(), 1000.0) == []
+    play.finish(0, 21.0)
+    assert play.states() == ["done"]
+
+
+def test_a_case_that_is_run_again_has_its_limit_again():
+    play = Play(1, timeout=30.0, retries=1, retry_delay=0.0)
+    play.launch(0.0)
+    play.start(0, 1.0)
+    play.tell(0, None, 2.0, over=True)
+    play.fail(0, 2.0)
+    play.scheduler.handle(Tick(), 3.0)
+    assert play.launch(3.0) == [0]
+    play.start(0, 4.0)
+    assert play.scheduler.handle(Tick(), 34.0) == [End(0, 1, play.sweep.grace)]
+
+
 def test_over_the_time_limit_is_ended_and_counts_as_timeout():
     play = Play(1, timeout=30.0, grace=7.0)
     play.launch(0.0)

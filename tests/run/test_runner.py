@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -325,6 +327,36 @@ def test_a_session_that_nobody_waits_for_holds_up_no_sweep_for_ever(tmp_path, mo
 
     asyncio.run(lives())
     assert states(folder) == ["done"]
+
+
+def test_an_end_that_is_still_to_be_read_holds_up_nothing_and_meets_no_limit(tmp_path):
+    folder = make(tmp_path, cases=3, timeout=60.0, max_parallel=2)
+    engine = FakeEngine()
+    ended, running = f"{folder.id}-0", f"{folder.id}-1"
+
+    async def lives():
+        async def leave(runner):
+            await until(lambda: runner.table.counts[State.RUNNING] == 2)
+            runner.leave()
+
+        await run(folder, engine, meanwhile=leave)
+        with closing(sqlite3.connect(folder.database)) as journal, journal:
+            journal.execute("UPDATE attempts SET started = started - 3600")
+        del engine.alive[ended]
+        engine.unread.add(ended)
+        commands.drop(folder.commands, "cancel", cases=[2])
+
+        async def read(runner):
+            await until(lambda: runner.table.counts[State.CANCELLED] and runner.table.counts[State.TIMEOUT])
+            assert runner.table.state_of(0) is State.RUNNING
+            engine.end(ended, 0)
+
+        await run(folder, engine, meanwhile=read)
+
+    asyncio.run(lives())
+    assert [name for name, _ in engine.cancelled] == [running]
+    assert states(folder) == ["done", "timeout", "cancelled"]
+    assert engine.submitted == [ended, running]
 
 
 @pytest.mark.parametrize("keep", [False, True])

@@ -160,6 +160,8 @@ class Scheduler:
         self._gate: tuple[float, str] | None = None
         """The engine refused: (try again at, why)."""
         self._timers: list[_Timer] = []
+        self._over: set[int] = set()
+        """Live cases whose session has ended, how is still to be read."""
         self._first_attempt: dict[int, int] = {}
         """The attempt that a user's retry began with: retries count from it."""
         self._forgiven = 0
@@ -264,6 +266,10 @@ class Scheduler:
             return []
         if report.session is not None:
             table.identify(index, report.session)
+        if report.over:
+            self._over.add(index)
+        elif report.event is not None:
+            self._over.discard(index)
         if report.event is None:
             table.tell(index, reason=report.reason, status=report.status)
             return []
@@ -344,6 +350,8 @@ class Scheduler:
             if self._delayed.pop(index, None) is not None and state is State.WAITING:
                 heapq.heappush(self._due, index)
             return []
+        if index in self._over:
+            return []  # its end may have come long before, while no runner was there to hear of it
         if timer.limit == "run":
             limit = self._sweep.timeout or 0.0
             if state is not State.RUNNING or now < float(self._table.started[index]) + limit:

@@ -83,6 +83,8 @@ class Report:
     """With event REFUSED: seconds until it is worth trying again."""
     out_of_memory: bool = False
     """With event STOP: it went over its memory and asks to be ended for that."""
+    over: bool = False
+    """Without an event: it has ended, how is still to be read. No limit of time counts for it any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class Engine(Protocol):
     async def find(self, specs: Sequence[SessionSpec]) -> dict[str, Report]:
         """What the engine knows of these sessions, ended ones included, by name; unknown ones left out.
 
+        Of one that has ended, how may take long to read: then it is told only that it is over, and ``follow``
+        tells the end.
         Raises EngineUnreachable when it cannot tell: then nothing is concluded.
         """
         ...

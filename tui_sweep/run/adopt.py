@@ -2,17 +2,18 @@
 
 Being killed and being started again are the same path: every start of a runner goes through here.
 
-============================ ============== =================== ============ =====================
-journal \\ engine             alive          ended               unknown
-============================ ============== =================== ============ =====================
-HELD, WAITING                its word       its end             nothing
-SUBMITTING                   its word       its end             REFUSED: it never began, free retry
-PENDING, STARTING, RUNNING   its word       its end             VANISHED
-CANCELLING                   cancel again   its end (by cause)  VANISHED (by cause)
-final                        cancel         nothing             nothing
-============================ ============== =================== ============ =====================
+============================ ============== =================== ========= ===================================
+journal \\ engine             alive          ended               over      unknown
+============================ ============== =================== ========= ===================================
+HELD, WAITING                its word       its end             ACCEPTED  nothing
+SUBMITTING                   its word       its end             ACCEPTED  REFUSED: it never began, free retry
+PENDING, STARTING, RUNNING   its word       its end             follow    VANISHED
+CANCELLING                   cancel again   its end (by cause)  follow    VANISHED (by cause)
+final                        cancel         nothing             nothing   nothing
+============================ ============== =================== ========= ===================================
 
-With ``--keep`` a final case's session is left alone.
+Over: it has ended, how is still to be read. Whoever follows it hears that, and nobody waits for it here. With
+``--keep`` a final case's session is left alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from tui_sweep.core.cases import CaseTable
@@ -57,18 +58,21 @@ class Verdict:
 
 def verdict(state: State, report: Report | None) -> Verdict:
     """One cell of the table above; ``report`` is what the engine says of the session, if anything."""
-    if report is None or report.event is None:
+    if report is None:
         if state is State.SUBMITTING:
             return Verdict(Event.REFUSED)
         if state in FINAL or state in (State.WAITING, State.HELD):
             return Verdict()
         return Verdict(Event.VANISHED)
+    has_ended = report.over or report.event in ENDINGS
     if state in FINAL:
-        return Verdict(cancel=report.event not in ENDINGS)
+        return Verdict(cancel=not has_ended)
     if report.event in ENDINGS:
         return Verdict(report.event)
     if state is State.CANCELLING:
-        return Verdict(follow=True, cancel=True)
+        return Verdict(follow=True, cancel=not has_ended)
+    if report.event is None and state in (State.WAITING, State.HELD, State.SUBMITTING):
+        return Verdict(Event.ACCEPTED, follow=True)  # else it would be sent once more
     return Verdict(report.event, follow=True)
 
 
@@ -137,10 +141,12 @@ def _adopt_one(runner: Adopter, spec: SessionSpec, output: Output, report: Repor
     now = time.time()
     if decided.follow or decided.cancel:
         runner.take_over(spec, output)
-    if decided.event is not None:
-        if not decided.follow:
-            runner.table.grew(spec.case, output.sample(now))
-        runner.tell(spec, report or Report(spec.name, decided.event, now, reason=_UNKNOWN[decided.event]))
+    if decided.event is not None and not decided.follow:
+        runner.table.grew(spec.case, output.sample(now))
+    if report is not None and (decided.event is not None or report.over):
+        runner.tell(spec, replace(report, event=decided.event))
+    elif decided.event is not None:
+        runner.tell(spec, Report(spec.name, decided.event, now, reason=_UNKNOWN[decided.event]))
     if decided.cancel:
         runner.end(spec.name)
 

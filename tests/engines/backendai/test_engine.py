@@ -442,6 +442,32 @@ def test_a_session_whose_agent_was_stopped_is_lost_and_has_not_failed(tmp_path, 
     assert (end.event, end.reason) == (Event.VANISHED, "its agent was stopped while it ran")
 
 
+def test_a_log_that_cannot_be_read_at_a_resume_holds_up_no_other_case(bench, manager):
+    async def main():
+        gate = bench.root / "gate"
+        ended, running = bench.spec("exit 3"), bench.spec(f"until [ -e {gate} ]; do sleep 0.05; done", case=1)
+        manager.do(lambda m: m.faults.answer("GET /session/*/logs", 502, b"<html>bad</html>", times=None))
+        async with bench.engine() as engine:
+            for spec in (ended, running):
+                await start(engine, spec)
+            await until(lambda: manager.left() == [running.name])
+        async with bench.engine() as engine:
+            async with asyncio.timeout(LIMIT):
+                found = await engine.find([ended, running])
+            assert (found[ended.name].event, found[ended.name].over) == (None, True)
+            assert (found[running.name].event, found[running.name].over) == (Event.STARTED, False)
+            told = asyncio.create_task(follow(engine, ended))
+            gate.touch()
+            await until(lambda: manager.left() == [])
+            assert not told.done()
+            manager.do(lambda m: m.faults.clear())
+            return (await told)[-1], (await follow(engine, running))[-1]
+
+    first, second = asyncio.run(main())
+    assert (first.event, first.exit_code, first.reason) == (Event.ERRED, 3, "exit 3")
+    assert second.event is Event.SUCCEEDED
+
+
 def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):
     async def main():
         async with bench.engine() as engine:

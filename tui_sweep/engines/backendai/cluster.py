@@ -25,7 +25,7 @@ from tui_sweep.engines.backendai.outlook import Outlook
 from tui_sweep.engines.backendai.prepare import check_place
 from tui_sweep.engines.backendai.runs import Runs
 from tui_sweep.engines.backendai.session import Kind, Session
-from tui_sweep.engines.backendai.statuses import ENDED, event
+from tui_sweep.engines.backendai.statuses import BROKEN, ENDED, event
 from tui_sweep.engines.backendai.verdicts import problem_of, refuses_type
 from tui_sweep.engines.backendai.watch import Watch
 from tui_sweep.engines.base import Facts, Setting
@@ -233,7 +233,7 @@ class BackendaiEngine:
             self._go(insisting)
 
     async def find(self, specs: Sequence[SessionSpec]) -> dict[str, Report]:
-        """What is known of these, ended ones included."""
+        """What is known of these; the end of one that nobody watched is read meanwhile, and ``follow`` tells it."""
         found: dict[str, Report] = {}
         asked: dict[str, SessionSpec] = {}
         for spec in specs:
@@ -247,15 +247,14 @@ class BackendaiEngine:
             else:
                 asked[spec.name] = spec
         latest = {item.name: item for item in await listing.named(self._client, asked)} if asked else {}
-        ended = [item for item in latest.values() if item.status in ENDED]
         for item in latest.values():
-            if item.status not in ENDED:
-                moved = event(item.status)
-                found[item.name] = Report(
-                    item.name, moved or Event.STARTED, time.time(), status=item.status, session=item.id
-                )
-        reports = await asyncio.gather(*(self._end_of(asked[item.name], item) for item in ended))
-        found.update((report.name, report) for report in reports)
+            over = item.status in ENDED or item.status == BROKEN
+            if over:
+                self._take_over(asked[item.name], item)
+            moved = None if over else event(item.status) or Event.STARTED
+            found[item.name] = Report(
+                item.name, moved, time.time(), status=item.status, session=item.id, over=over
+            )
         return found
 
     async def live(self) -> list[str]:
@@ -362,18 +361,18 @@ class BackendaiEngine:
         items = await listing.named(self._client, [spec.name])
         if not items:
             return False
-        session = self._watch.sessions.get(spec.name)
-        if session is None:
-            earlier = sent.read(spec.sink.folder)
-            session = Session(spec, kind=(earlier.kind if earlier is not None else None) or self._kind)
-            self._watch.add(session)
-        sent.write(spec.sink.folder, replace(sent.read(spec.sink.folder) or sent.Sent(), id=items[-1].id))
-        self._watch.confirm(session, items[-1].id)
+        self._take_over(spec, items[-1])
         return True
 
-    async def _end_of(self, spec: SessionSpec, item: Item) -> Report:
-        """How a session that nobody watched ended."""
-        return await self._logs.finish(Session(spec, id=item.id), item)
+    def _take_over(self, spec: SessionSpec, item: Item) -> None:
+        """Watch a session that nobody has watched here, from what the list tells of it on."""
+        earlier = sent.read(spec.sink.folder) or sent.Sent()
+        sent.write(spec.sink.folder, replace(earlier, id=item.id))
+        session = self._watch.sessions.get(spec.name)
+        if session is None:
+            session = Session(spec, kind=earlier.kind or self._kind)
+            self._watch.add(session)
+        self._watch.apply(item)
 
     async def _insist(self, name: str, id_: str, grace: float, *, accepted: bool, followed: bool) -> None:
         """Force an end that does not come. Servers before 26 do not end a session that is being prepared

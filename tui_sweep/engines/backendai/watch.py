@@ -198,7 +198,7 @@ class Watch:
         seen = set()
         async for item in listing.alive(self._client, self._prefix):
             seen.add(item.name)
-            self._apply(item)
+            self.apply(item)
         self._pages = max(-(-len(seen) // listing.PAGE), 1)
         missing = [
             session.name
@@ -218,7 +218,7 @@ class Watch:
             if session is None or not session.id or session.id == item.id:
                 found[item.name] = item
         for item in found.values():
-            self._apply(item)
+            self.apply(item)
         for name in wanted - found.keys():
             session = self.sessions.get(name)
             if session is not None and 0 < session.confirmed < began and not session.ending:
@@ -236,7 +236,7 @@ class Watch:
         self.forget(session)
         self._moved(session)
 
-    def _apply(self, item: Item) -> None:
+    def apply(self, item: Item) -> None:
         """What the list tells of one session, as a report where something moved."""
         session = self.sessions.get(item.name)
         if session is None or session.ending or (session.id and session.id != item.id):
@@ -269,6 +269,7 @@ class Watch:
     def _end(self, session: Session, item: Item) -> None:
         session.ending = True
         session.status, session.info = item.status, item.info
+        session.tell(Report(session.name, None, time.time(), status=item.status, session=item.id, over=True))
         task = asyncio.get_running_loop().create_task(self._read_end(session, item))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
