@@ -468,6 +468,42 @@ def test_a_log_that_cannot_be_read_at_a_resume_holds_up_no_other_case(bench, man
     assert second.event is Event.SUCCEEDED
 
 
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING"])
+def test_live_sessions_are_taken_over_with_two_questions_for_all(bench, manager, status):
+    """For their names, and once for all of them when they are watched."""
+    manager.do(lambda m: m.scheduler.delays.update(PENDING=1000.0 if status == "PENDING" else 0.0))
+    manager.do(lambda m: m.scheduler.total.update(cpu=100, mem=10**12))
+
+    def asked():
+        filters = [query["variables"].get("filter") for query in manager.do(lambda m: list(m.queries))]
+        return [where for where in filters if where and "name" in where]
+
+    async def first(engine, spec):
+        return (await anext(engine.follow(spec))).status
+
+    async def main():
+        specs = [bench.spec("sleep 1000", case=case) for case in range(8)]
+        async with bench.engine() as engine:
+            engine._backlog.bound = 1000
+            for spec in specs:
+                await start(engine, spec)
+            await until(lambda: manager.do(lambda m: {one.status for one in m.sessions}) == {status})
+        async with bench.engine() as engine:
+            manager.do(lambda m: m.queries.clear())
+            found = await engine.find(specs)
+            assert {report.status for report in found.values()} == {status}
+            assert set(await asyncio.gather(*(first(engine, spec) for spec in specs))) == {status}
+            await until(lambda: len(asked()) >= 2)
+            questions = asked()
+            await asyncio.gather(*(engine.cancel(spec.name, grace=0) for spec in specs))
+            await asyncio.gather(*(follow(engine, spec) for spec in specs))
+            return questions
+
+    by_name, of_all = asyncio.run(main())
+    assert by_name.startswith("name in")
+    assert of_all.startswith("name like")
+
+
 def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):
     async def main():
         async with bench.engine() as engine:

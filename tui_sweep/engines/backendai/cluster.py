@@ -233,7 +233,7 @@ class BackendaiEngine:
             self._go(insisting)
 
     async def find(self, specs: Sequence[SessionSpec]) -> dict[str, Report]:
-        """What is known of these; the end of one that nobody watched is read meanwhile, and ``follow`` tells it."""
+        """What is known of these. They are watched from now on: an end is read meanwhile, and ``follow`` tells it."""
         found: dict[str, Report] = {}
         asked: dict[str, SessionSpec] = {}
         for spec in specs:
@@ -248,9 +248,8 @@ class BackendaiEngine:
                 asked[spec.name] = spec
         latest = {item.name: item for item in await listing.named(self._client, asked)} if asked else {}
         for item in latest.values():
+            self._take_over(asked[item.name], item)
             over = item.status in ENDED or item.status == BROKEN
-            if over:
-                self._take_over(asked[item.name], item)
             moved = None if over else event(item.status) or Event.STARTED
             found[item.name] = Report(
                 item.name, moved, time.time(), status=item.status, session=item.id, over=over
@@ -368,11 +367,8 @@ class BackendaiEngine:
         """Watch a session that nobody has watched here, from what the list tells of it on."""
         earlier = sent.read(spec.sink.folder) or sent.Sent()
         sent.write(spec.sink.folder, replace(earlier, id=item.id))
-        session = self._watch.sessions.get(spec.name)
-        if session is None:
-            session = Session(spec, kind=earlier.kind or self._kind)
-            self._watch.add(session)
-        self._watch.apply(item)
+        session = self._watch.sessions.get(spec.name) or Session(spec, kind=earlier.kind or self._kind)
+        self._watch.take_over(session, item)
 
     async def _insist(self, name: str, id_: str, grace: float, *, accepted: bool, followed: bool) -> None:
         """Force an end that does not come. Servers before 26 do not end a session that is being prepared

@@ -83,10 +83,19 @@ class Watch:
 
     def confirm(self, session: Session, id_: str) -> None:
         """The server named it: from now on a list without it tells something."""
-        session.id = id_
-        session.confirmed = asyncio.get_running_loop().time()
-        self._by_id[id_] = session.name
+        self._name(session, id_)
         self.hint(session.name)
+
+    def take_over(self, session: Session, item: Item) -> None:
+        """Watch a session that another process had made, as a list has just told of it.
+
+        Its events were of nobody's until now: one reading of the whole list tells what all such have missed.
+        """
+        self.add(session)
+        self._name(session, item.id)
+        self.apply(item)
+        self._whole = True
+        self._wake.set()
 
     def hint(self, *names: str) -> None:
         """Look these up soon."""
@@ -190,6 +199,11 @@ class Watch:
             self.trouble_since = time.time()
             log.warning("no answer about sessions: error=%s", error)
         self.trouble = str(error)
+
+    def _name(self, session: Session, id_: str) -> None:
+        session.id = id_
+        session.confirmed = asyncio.get_running_loop().time()
+        self._by_id[id_] = session.name
 
     # what the list tells
 
