@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineUnreachable
 from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import Event
 from tui_sweep.engines import backendai
-from tui_sweep.engines.backendai import logs, sent
+from tui_sweep.engines.backendai import logs, sent, watch
 
 VERSIONS = ("26.9.6", "25.5.2", "23.9.10")
 PROBLEM = "application/problem+json"
@@ -502,6 +503,58 @@ def test_live_sessions_are_taken_over_with_two_questions_for_all(bench, manager,
     by_name, of_all = asyncio.run(main())
     assert by_name.startswith("name in")
     assert of_all.startswith("name like")
+
+
+def answer_all_lists(manager, body, times):
+    """Let the server tell this when it is asked anything, and be asked soon."""
+
+    def change(m):
+        m.faults.answer("POST /admin/gql", 200, body, content_type="application/json", times=times)
+        m.drop_streams()
+
+    manager.do(change)
+
+
+def test_an_answer_that_is_no_list_costs_no_case(bench, manager, monkeypatch):
+    monkeypatch.setattr(watch, "_FIRST_DELAY", 0.1)
+
+    async def main():
+        async with bench.engine() as engine:
+            gate = bench.root / "gate"
+            spec = bench.spec(f"until [ -e {gate} ]; do sleep 0.05; done; exit 3")
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+            answer_all_lists(manager, b'{"data": {"compute_session_list": null}}', times=5)
+            fault = manager.manager.faults._faults[0]
+            await until(lambda: fault.met == fault.times)
+            gate.touch()
+            return (await follow(engine, spec))[-1]
+
+    assert asyncio.run(main()).exit_code == 3
+
+
+def test_a_session_that_the_server_does_not_know_is_asked_for_some_seconds_before_it_is_lost(
+    bench, manager, monkeypatch
+):
+    monkeypatch.setattr(watch, "_UNKNOWN_SECONDS", 2.0)
+
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("sleep 1000")
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+            asked = time.monotonic()
+            body = b'{"data": {"compute_session_list": {"total_count": 0, "items": []}}}'
+            answer_all_lists(manager, body, times=None)
+            end = (await follow(engine, spec))[-1]
+            took = time.monotonic() - asked
+            manager.do(lambda m: m.faults.clear())
+            await engine.cancel(spec.name, grace=0)
+            return end, took
+
+    end, took = asyncio.run(main())
+    assert (end.event, end.reason) == (Event.VANISHED, "the server does not know it any more")
+    assert took >= 2.0
 
 
 def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):

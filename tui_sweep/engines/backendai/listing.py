@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tui_sweep.core.errors import EngineDenied
+from tui_sweep.engines.backendai.verdicts import Unanswered
 
 PAGE = 100
 """Sessions a page; no server was seen to refuse as many."""
@@ -123,11 +124,17 @@ async def places(client: Asked, scope: str, prefix: str) -> dict[str, int]:
 
 
 async def _page(client: Asked, where: str, order: str, offset: int) -> tuple[list[Item], int]:
+    """One page, and how many sessions there are in all. Raises EngineError, also for what is no such page: who
+    has no place in a list is believed to be gone."""
     variables = {"limit": PAGE, "offset": offset, "filter": where, "order": order}
     told = _mapping((await client.graphql(_LIST, variables)).get("compute_session_list"))
-    total = told.get("total_count")
-    items = [_item(_mapping(row)) for row in _sequence(told.get("items"))]
-    return [item for item in items if item.id and item.name], total if isinstance(total, int) else 0
+    rows, total = told.get("items"), told.get("total_count")
+    if not isinstance(rows, list) or type(total) is not int:
+        raise Unanswered("the server answers with no list of sessions when it is asked for one")
+    items = [_item(_mapping(row)) for row in rows]
+    if not all(item.id and item.name for item in items):
+        raise Unanswered("the server's list of sessions has one without an id or a name")
+    return items, total
 
 
 def _item(row: Mapping[str, Any]) -> Item:

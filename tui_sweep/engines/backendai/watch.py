@@ -33,8 +33,9 @@ _GAP = 0.3
 """Seconds in which hints gather."""
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 30.0
 """Seconds until a server that does not answer is asked again."""
-_UNKNOWN_LIMIT = 3
-"""Answers in a row without a session, after which it is believed to be gone."""
+_UNKNOWN_LIMIT, _UNKNOWN_SECONDS = 3, 5.0
+"""Answers in a row without a session, and seconds between the first and the last, after which it is believed to
+be gone: a server that has just come up may know little for a moment."""
 
 Finish = Callable[[Session, Item], Awaitable[Report]]
 
@@ -64,7 +65,8 @@ class Watch:
         self._whole = True
         """The whole list is due."""
         self._wake = asyncio.Event()
-        self._unknown: dict[str, int] = {}
+        self._unknown: dict[str, tuple[int, float]] = {}
+        """Those that the last answers did not have, by name: how many answers, and the loop time of the first."""
         self._ends: set[asyncio.Task[None]] = set()
         self._pages = 1
         self.hears = False
@@ -241,9 +243,11 @@ class Watch:
 
     def _miss(self, session: Session) -> None:
         """The server answered and does not know it."""
-        self._unknown[session.name] = self._unknown.get(session.name, 0) + 1
-        if self._unknown[session.name] < _UNKNOWN_LIMIT:
-            self._hints.add(session.name)
+        loop = asyncio.get_running_loop()
+        count, since = self._unknown.get(session.name, (0, loop.time()))
+        self._unknown[session.name] = count + 1, since
+        if count + 1 < _UNKNOWN_LIMIT or loop.time() - since < _UNKNOWN_SECONDS:
+            loop.call_later(_UNKNOWN_SECONDS / (_UNKNOWN_LIMIT - 1), self.hint, session.name)
             return
         reason = "the server does not know it any more"
         session.tell(Report(session.name, Event.VANISHED, time.time(), reason=reason, session=session.id))
