@@ -27,3 +27,11 @@ def test_without_a_runner_no_end_is_foretold(tmp_path):
 @pytest.mark.parametrize(("states", "note"), [(["done"], "ended"), (["running"], "live")])
 def test_whether_it_lives_is_said(tmp_path, states, note):
     assert said(Living(make_folder(tmp_path, states)), EPOCH + 60).note == note
+
+
+@pytest.mark.parametrize(
+    "facts", [{"dispatch": {"trouble": "disk full"}}, {"engine": {"trouble": "disk full", "notes": []}}]
+)
+def test_a_disk_that_takes_nothing_is_said_whether_the_journal_or_the_output_waits(tmp_path, facts):
+    folder = make_folder(tmp_path, ["running"], facts=facts)
+    assert said(Living(folder), EPOCH + 60).note == "DISK TROUBLE"

@@ -25,10 +25,14 @@ def test_the_first_that_waits_says_why(tmp_path):
 
 
 def test_limits_and_notes_of_the_engine_are_told_and_made_harmless(tmp_path):
-    engine = {"limits": {"sessions at once": 3, "cpu": "8"}, "notes": ["live\x1b[2J"]}
+    engine = {
+        "limits": {"sessions at once": 3, "cpu": "8"},
+        "notes": ["live\x1b[2J"],
+        "trouble": "/out cannot be written: No space left on device",
+    }
     seen = queue(Follower(make_folder(tmp_path, ["running"], facts={"engine": engine})), EPOCH + 100)
     assert seen.limits == "sessions at once 3, cpu 8"
-    assert len(seen.notes) == 1
+    assert seen.notes[1:] == ("/out cannot be written: No space left on device",)
     assert "\x1b" not in seen.notes[0]
 
 

@@ -53,6 +53,8 @@ class Facts:
     limits: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """Sentences on what this way of running cannot do, for the queue panel."""
+    trouble: str | None = None
+    """Why what cases wrote, or how they ended, cannot be kept on this machine's disk now."""
     waiting: list[dict[str, Any]] = field(default_factory=list)
     """Who waits: one object each with at least ``session``, ``since`` and ``reason``."""
 

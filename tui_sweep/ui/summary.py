@@ -61,7 +61,7 @@ def said(follower: Follower, now: float, *, left: float | None = None) -> Said:
         note = "ended"
     elif follower.runner is None:
         note = "NO RUNNER"
-    elif dispatch.get("trouble"):
+    elif dispatch.get("trouble") or (facts.get("engine") or {}).get("trouble"):
         note = "DISK TROUBLE"
     else:
         note = "held" if dispatch.get("holding") else "live"

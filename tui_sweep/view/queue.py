@@ -46,7 +46,7 @@ class Queue:
     limits: str
     """What the engine allows its user, in words."""
     notes: tuple[str, ...]
-    """What this way of running cannot do."""
+    """What this way of running cannot do, and what it cannot write to the disk now."""
     needs: str
     """What each case asks, in words."""
     waiting: int
@@ -75,7 +75,9 @@ def queue(follower: Follower, now: float, *, limit: int = 12) -> Queue:
         server=plain(str(engine.get("server") or engine.get("error") or "")),
         bars=bars(engine.get("capacity") or {})[0],
         limits=", ".join(plain(f"{name} {value}") for name, value in (engine.get("limits") or {}).items()),
-        notes=tuple(plain(str(note)) for note in engine.get("notes") or ()),
+        notes=tuple(
+            plain(str(note)) for note in (*(engine.get("notes") or ()), engine.get("trouble")) if note
+        ),
         needs=", ".join(f"{slot} {follower.slots.shown(slot)}" for slot in follower.slots),
         waiting=waiting,
         first=first,

@@ -557,6 +557,87 @@ def test_a_session_that_the_server_does_not_know_is_asked_for_some_seconds_befor
     assert took >= 2.0
 
 
+def full(path):
+    """Let a file be one for which the disk has no room."""
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/full")
+
+
+async def told_of_a_full_disk(engine):
+    async with asyncio.timeout(LIMIT):
+        while "No space left on device" not in ((await engine.facts()).trouble or ""):
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", ["batch", "interactive"])
+@pytest.mark.parametrize("file", ["stdout", "exit", "session"])
+def test_a_disk_that_is_full_at_a_cases_end_costs_time_and_is_told(bench, manager, file, kind):
+    bench.ask(type=kind)
+
+    async def main():
+        async with bench.engine() as engine:
+            gate = bench.root / "gate"
+            spec = bench.spec(f"until [ -e {gate} ]; do sleep 0.05; done; echo hello; exit 3")
+            await start(engine, spec)
+            full(spec.sink.folder / file)
+            told = asyncio.create_task(follow(engine, spec))
+            gate.touch()
+            await told_of_a_full_disk(engine)
+            await until(lambda: manager.left() == [])
+            assert not told.done()
+            (spec.sink.folder / file).unlink()
+            reports = await told
+            assert (await engine.facts()).trouble is None
+            return spec, reports
+
+    spec, reports = asyncio.run(main())
+    assert (reports[-1].event, reports[-1].exit_code, reports[-1].reason) == (Event.ERRED, 3, "exit 3")
+    assert spec.sink.stdout.read_bytes() == b"hello\n"
+    assert spec.sink.exit.read_bytes() == b"3\n"
+    assert sent.read(spec.sink.folder).end["exit_code"] == 3
+
+
+def test_a_disk_that_is_full_when_a_session_was_made_loses_and_doubles_nothing(bench, manager):
+    manager.do(lambda m: m.faults.delay("POST /session", 0.5))
+
+    async def main():
+        spec = bench.spec("exit 3")
+        kept = spec.sink.folder / "session"
+        async with bench.engine() as engine:
+            made = asyncio.create_task(start(engine, spec))
+            await until(kept.exists)
+            full(kept)
+            await made
+            await told_of_a_full_disk(engine)
+            kept.unlink()
+            await follow(engine, spec)
+            return sent.read(spec.sink.folder), manager.do(lambda m: m.session(spec.name).id)
+
+    found, id_ = asyncio.run(main())
+    assert (found.id, found.end["exit_code"]) == (id_, 3)
+    assert len(manager.manager.received) == 1
+
+
+def test_a_disk_that_is_full_at_a_resume_costs_no_case(bench, manager):
+    async def main():
+        gate = bench.root / "gate"
+        spec = bench.spec(f"until [ -e {gate} ]; do sleep 0.05; done; exit 3")
+        kept = spec.sink.folder / "session"
+        async with bench.engine() as engine:
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+        full(kept)
+        async with bench.engine() as engine:
+            assert (await engine.find([spec]))[spec.name].event is Event.STARTED
+            await told_of_a_full_disk(engine)
+            kept.unlink()
+            await until(kept.exists)
+            gate.touch()
+            return (await follow(engine, spec))[-1]
+
+    assert asyncio.run(main()).exit_code == 3
+
+
 def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):
     async def main():
         async with bench.engine() as engine:

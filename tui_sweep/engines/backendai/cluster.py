@@ -19,6 +19,7 @@ from tui_sweep.engines.backendai.api import Api
 from tui_sweep.engines.backendai.backlog import Backlog
 from tui_sweep.engines.backendai.client import Client
 from tui_sweep.engines.backendai.configuration import read_configuration
+from tui_sweep.engines.backendai.disk import Disk
 from tui_sweep.engines.backendai.listing import Item
 from tui_sweep.engines.backendai.logs import Logs
 from tui_sweep.engines.backendai.outlook import Outlook
@@ -67,6 +68,7 @@ class BackendaiEngine:
         self._kind: Kind = sweep.type
         """Of new sessions."""
         self._ended: OrderedDict[str, Session] = OrderedDict()
+        self._disk = Disk()
         self._freed = asyncio.Event()
         self._submitting = asyncio.Semaphore(_PREPARED)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +107,7 @@ class BackendaiEngine:
         limits = self._outlook.limits
         pending = self._client.dialect.most_pending(limits.pending)
         self._backlog = Backlog(concurrent=limits.concurrent, pending=pending)
-        self._logs = Logs(self._client)
+        self._logs = Logs(self._client, self._disk)
         self._runs = Runs(self._client, self._logs, lambda session: self._startup(session.spec))
         self._watch = Watch(
             self._client, self._prefix, finish=self._logs.finish, started=self._started, moved=self._moved
@@ -185,7 +187,7 @@ class BackendaiEngine:
         except EngineDenied:
             self._leave_backlog(spec.name, started=False)
             raise
-        sent.write(spec.sink.folder, sent.Sent(id_, kind=session.kind))
+        self._keep(spec, sent.Sent(id_, kind=session.kind))
         self._watch.add(session)
         session.tell(Report(spec.name, Event.ACCEPTED, time.time(), status="PENDING", session=id_))
         self._watch.confirm(session, id_)
@@ -275,7 +277,8 @@ class BackendaiEngine:
                     session.name, None, time.time(), status=session.status, reason=reason, session=session.id
                 )
             )
-        return self._outlook.facts(waiting, trouble=self._watch.trouble, notes=self._notes())
+        facts = self._outlook.facts(waiting, trouble=self._watch.trouble, notes=self._notes())
+        return replace(facts, trouble=self._disk.trouble)
 
     # inside
 
@@ -366,9 +369,23 @@ class BackendaiEngine:
     def _take_over(self, spec: SessionSpec, item: Item) -> None:
         """Watch a session that nobody has watched here, from what the list tells of it on."""
         earlier = sent.read(spec.sink.folder) or sent.Sent()
-        sent.write(spec.sink.folder, replace(earlier, id=item.id))
+        self._keep(spec, replace(earlier, id=item.id))
         session = self._watch.sessions.get(spec.name) or Session(spec, kind=earlier.kind or self._kind)
         self._watch.take_over(session, item)
+
+    def _keep(self, spec: SessionSpec, kept: sent.Sent) -> None:
+        """Keep of a session that there is one; where the disk is full, later."""
+        folder = spec.sink.folder
+
+        def write() -> None:
+            earlier = sent.read(folder)
+            if earlier is None or earlier.end is None:  # else its end says more
+                sent.write(folder, kept)
+
+        try:
+            sent.write(folder, kept)
+        except OSError:
+            self._go(self._disk.insist(spec, write))
 
     async def _insist(self, name: str, id_: str, grace: float, *, accepted: bool, followed: bool) -> None:
         """Force an end that does not come. Servers before 26 do not end a session that is being prepared
@@ -409,6 +426,7 @@ class BackendaiEngine:
         if session.ended or event(session.status) is Event.ACCEPTED:
             self._leave(session)
         if session.ended:
+            self._disk.fine(session)
             self._ended[session.name] = session
             while len(self._ended) > _KEPT_ENDS:
                 self._ended.popitem(last=False)

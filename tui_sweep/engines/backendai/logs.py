@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import time
 from collections.abc import Iterable
 
 from tui_sweep.core.errors import EngineError, EngineUnreachable
 from tui_sweep.core.session import Report
-from tui_sweep.engines.backendai import ends, sent
+from tui_sweep.engines.backendai import disk, ends, sent
 from tui_sweep.engines.backendai.api import Api
+from tui_sweep.engines.backendai.disk import Disk
 from tui_sweep.engines.backendai.frames import Frame
 from tui_sweep.engines.backendai.listing import Item
 from tui_sweep.engines.backendai.receive import Received, Receiver
@@ -43,8 +45,9 @@ _LARGE = 200_000
 class Logs:
     """Fetches logs and writes what they hold into the cases' files."""
 
-    def __init__(self, client: Api) -> None:
+    def __init__(self, client: Api, disk: Disk) -> None:
         self._client = client
+        self._disk = disk
         self._due: list[tuple[float, int, Session]] = []
         self._count = 0
         self._watched: frozenset[str] = frozenset()
@@ -82,18 +85,19 @@ class Logs:
         """Write what came live; False when something before it is missing, or it cannot be written."""
         try:
             async with session.reading:
-                return self._receiver(session).stream(frames)
+                is_whole = self._receiver(session).stream(frames)
         except OSError as error:
-            log.warning("output not written: session=%s error=%s", session.name, error.strerror)
+            self._disk.failed(session, session.spec, error)
             return False
+        self._disk.fine(session)
+        return is_whole
 
     async def read(self, session: Session) -> Received | None:
         """What the log of a running session has now; None when the server has none. Raises EngineError."""
         text = await self._client.logs(session.id)
         try:
             return None if text is None else await self._take(session, text)
-        except OSError as error:
-            log.warning("output not written: session=%s error=%s", session.name, error.strerror)
+        except OSError:
             return None
 
     async def read_to_end(self, session: Session, *, over: bool) -> None:
@@ -138,10 +142,7 @@ class Logs:
         if received is None and _may_have_log(session, item):
             received = await self._last(session, item)
         report = ends.report(session, item, received)
-        try:
-            sent.write_end(session.spec.sink.folder, report)
-        except OSError as error:
-            log.error("end not kept: session=%s error=%s", session.name, error.strerror)
+        await self._disk.insist(session.spec, lambda: sent.write_end(session.spec.sink.folder, report))
         session.receiver = None
         return report
 
@@ -217,7 +218,15 @@ class Logs:
                 log.warning("last log refused: session=%s error=%s", session.name, error)
                 text = None
             if text is not None:
-                received = await self._take(session, text, last=True)
+                try:
+                    received = await self._take(session, text, last=True)
+                except OSError as error:
+                    text = None  # which may be 10 MB, of each that waits
+                    reason = f"it has ended; its output cannot be written: {error.strerror or error}"
+                    session.tell(Report(session.name, None, time.time(), reason=reason, over=True))
+                    await asyncio.sleep(max(delay, disk.FIRST_DELAY))
+                    delay = min(2 * delay, disk.LONGEST_DELAY)
+                    continue
                 if received.ended is not None or tries >= 2:
                     return received
             tries += 1
@@ -226,12 +235,19 @@ class Logs:
         return received
 
     async def _take(self, session: Session, text: str, *, last: bool = False) -> Received:
-        """Write what is new in a log. One at a time for a session."""
-        async with session.reading:
-            receiver = self._receiver(session)
-            if len(text) < _LARGE:
-                return receiver.take(text, last=last)
-            return await asyncio.to_thread(receiver.take, text, last=last)
+        """Write what is new in a log. One at a time for a session. Raises OSError, which is told."""
+        try:
+            async with session.reading:
+                receiver = self._receiver(session)
+                if len(text) < _LARGE:
+                    received = receiver.take(text, last=last)
+                else:
+                    received = await asyncio.to_thread(receiver.take, text, last=last)
+        except OSError as error:
+            self._disk.failed(session, session.spec, error)
+            raise
+        self._disk.fine(session)
+        return received
 
     def _receiver(self, session: Session) -> Receiver:
         if session.receiver is None:
