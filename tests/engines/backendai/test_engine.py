@@ -557,6 +557,23 @@ def test_a_session_that_the_server_does_not_know_is_asked_for_some_seconds_befor
     assert took >= 2.0
 
 
+@pytest.mark.parametrize("kind", ["batch", "interactive"])
+def test_a_command_that_is_too_long_is_refused_before_anything_is_created(bench, manager, kind):
+    bench.ask(type=kind)
+
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("true", env={"X": "é" * 60_000})
+            assert engine.admit(spec) is None
+            with pytest.raises(EngineDenied, match="bytes"):
+                await engine.submit(spec)
+            assert len(engine._backlog) == 0
+            return await engine.find([spec])
+
+    assert asyncio.run(main()) == {}
+    assert manager.do(lambda m: m.received) == []
+
+
 def full(path):
     """Let a file be one for which the disk has no room."""
     path.unlink(missing_ok=True)

@@ -286,6 +286,7 @@ class BackendaiEngine:
         """Ask for a session of the kind that is made now; its id. Raises EngineError."""
         spec = session.spec
         session.kind = self._kind
+        startup = self._startup(spec)  # of an interactive one, too: if it is too long, nothing is made
         sent.write(spec.sink.folder, sent.Sent(kind=session.kind))
         body = create.body(
             self._requested,
@@ -293,7 +294,7 @@ class BackendaiEngine:
             name=spec.name,
             kind=session.kind,
             environ=wrapper.environ(spec.env, self._load),
-            startup=self._startup(spec) if session.kind == "batch" else None,
+            startup=startup if session.kind == "batch" else None,
         )
         return await self._client.create(body)
 
