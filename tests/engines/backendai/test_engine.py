@@ -574,6 +574,30 @@ def test_a_command_that_is_too_long_is_refused_before_anything_is_created(bench,
     assert manager.do(lambda m: m.received) == []
 
 
+@pytest.mark.parametrize(("status", "times"), [(503, 1), (409, 1), (429, 4)])
+def test_a_broken_session_is_terminated_though_the_server_was_busy_when_it_was_asked(
+    bench, manager, status, times
+):
+    said = b'{"type": "https://api.backend.ai/probs/service-unavailable", "title": "Service unavailable."}'
+    kind = "application/problem+json"
+
+    def break_it(m, name):
+        m.faults.answer("DELETE /session/*", status, said, content_type=kind, times=times)
+        m.session(name).status = "ERROR"
+        m.drop_streams()
+
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("sleep 1000")
+            await start(engine, spec)
+            await until(lambda: manager.do(lambda m: m.session(spec.name).status) == "RUNNING")
+            manager.do(lambda m: break_it(m, spec.name))
+            return (await follow(engine, spec))[-1]
+
+    assert asyncio.run(main()).event is Event.ERRED
+    assert manager.do(lambda m: m.calls["DELETE /session/*"]) == times + 1
+
+
 def full(path):
     """Let a file be one for which the disk has no room."""
     path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterable
 
-from tui_sweep.core.errors import EngineError, EngineUnreachable
+from tui_sweep.core.errors import EngineBusy, EngineError, EngineUnreachable
 from tui_sweep.core.session import Report
 from tui_sweep.engines.backendai import disk, ends, sent
 from tui_sweep.engines.backendai.api import Api
@@ -261,7 +261,7 @@ class Logs:
             try:
                 await self._client.terminate(item.id, forced=True)
                 return
-            except EngineUnreachable as error:
+            except (EngineBusy, EngineUnreachable) as error:
                 log.warning("broken session not terminated yet: session=%s error=%s", item.name, error)
             except EngineError as error:
                 log.warning("broken session cannot be terminated: session=%s error=%s", item.name, error)
