@@ -773,3 +773,42 @@ def test_a_session_that_is_sent_back_says_so_and_runs_once_more(bench, manager, 
     assert told[-1] == (Event.SUCCEEDED, None)
     again = "[sweep-tui: the session was started anew by the server; its output begins again here]\n"
     assert printed == f"begun\n{again}begun\n"
+
+
+@pytest.mark.parametrize("status", ["SCHEDULED", "PREPARING", "CREATING"])
+def test_a_session_that_is_sent_back_before_it_ran_says_so(bench, manager, status):
+    manager.do(lambda m: m.scheduler.delays.update({status: 1000.0}))
+
+    def send_back(m, name):
+        m.scheduler.delays.update({status: 0.0, "PENDING": 2.0})
+        m.reschedule(name)
+
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("true")
+            await start(engine, spec)
+            await until(lambda: engine._watch.sessions[spec.name].status == status)
+            manager.do(lambda m: send_back(m, spec.name))
+            return await follow(engine, spec)
+
+    told = [(one.event, one.reason) for one in asyncio.run(main()) if one.event is not None]
+    back = [reason for event, reason in told[1:] if event is Event.ACCEPTED and reason]
+    assert back == ["sent back to waiting by the server"]
+    assert told[-1] == (Event.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_step_of_a_usual_life_is_one_back(tmp_path, monkeypatch, version):
+    async def main(bench):
+        async with bench.engine() as engine:
+            spec = bench.spec("true")
+            await start(engine, spec)
+            return await follow(engine, spec)
+
+    with served(version=version) as manager:
+        steps = ("PENDING", *manager.manager.dialect.starting, "RUNNING", "TERMINATING")
+        manager.do(lambda m: m.scheduler.delays.update(dict.fromkeys(steps, 0.5)))
+        reports = asyncio.run(main(bench_at(manager, tmp_path, monkeypatch)))
+    moves = [one.event for one in reports if one.event is not None]
+    assert moves == sorted(moves)
+    assert [one.reason for one in reports if (one.reason or "").startswith("sent back")] == []

@@ -271,8 +271,10 @@ class Watch:
         moved = event(item.status)
         if moved is Event.ACCEPTED and not session.since:
             session.since = item.created or time.time()
-        if item.status in BACK or (session.ran and moved is Event.ACCEPTED):
-            session.back = f"{SENT_BACK} by the server ({cause(item.info) or item.status.lower()})"
+        on_its_way = session.ran or event(session.status) is Event.PREPARING
+        if item.status in BACK or (on_its_way and moved is Event.ACCEPTED):
+            why = cause(item.info) or (item.status.lower() if item.status in BACK else None)
+            session.back = f"{SENT_BACK} by the server" + (f" ({why})" if why else "")
             session.since, session.ran, session.begun = time.time(), False, False
         session.status, session.info = item.status, item.info
         if moved is Event.STARTED and not session.ran:
