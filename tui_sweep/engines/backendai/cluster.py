@@ -207,8 +207,10 @@ class BackendaiEngine:
                 return
             session = self._known(spec.name)
         assert session is not None
-        for count in range(1 << 30):
-            report = await session.told(count)
+        count = 0
+        while True:
+            count, report = await session.told(count)
+            count += 1
             yield report
             if report.event in ENDINGS:
                 return
@@ -242,8 +244,8 @@ class BackendaiEngine:
             session = self._known(spec.name)
             earlier = sent.read(spec.sink.folder)
             end = None if earlier is None else earlier.report(spec.name)
-            if session is not None and session.reports:
-                found[spec.name] = session.reports[-1]
+            if session is not None and session.last is not None:
+                found[spec.name] = session.last
             elif end is not None:
                 found[spec.name] = end
             else:

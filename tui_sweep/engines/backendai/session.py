@@ -54,7 +54,11 @@ class Session:
     """Writes its output; while it runs and was fetched."""
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One fetch at a time is written."""
-    reports: list[Report] = field(default_factory=list)
+    count: int = 0
+    """Reports so far."""
+    unheard: list[Report] = field(default_factory=list)
+    """Those that nobody has followed yet, and the last one always. A case that prints for days has a million, of
+    which nobody hears twice."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -69,21 +73,33 @@ class Session:
     @property
     def ended(self) -> bool:
         """Its end was told; nothing more comes."""
-        return bool(self.reports) and self.reports[-1].event in ENDINGS
+        return self.last is not None and self.last.event in ENDINGS
+
+    @property
+    def last(self) -> Report | None:
+        """What was told last."""
+        return self.unheard[-1] if self.unheard else None
 
     def tell(self, report: Report) -> None:
         """One more report, for whoever follows; after the end nothing counts."""
         if not self.ended:
-            self.reports.append(report)
+            self.unheard.append(report)
+            self.count += 1
             self._news.set()
 
     def grew(self) -> None:
         """Tell that more of its output is there."""
         self.tell(Report(self.name, None, time.time(), self.status, session=self.id or None))
 
-    async def told(self, count: int) -> Report:
-        """The report number ``count``, once there is one."""
-        while len(self.reports) <= count:
+    async def told(self, count: int) -> tuple[int, Report]:
+        """The first report from number ``count`` on that is kept, and its number, once there is one.
+
+        Those before are forgotten: whoever comes later, or is slower, hears the rest.
+        """
+        while self.count <= count:
             self._news.clear()
             await self._news.wait()
-        return self.reports[count]
+        first = self.count - len(self.unheard)
+        if first < count:
+            del self.unheard[: count - first]
+        return max(first, count), self.unheard[0]
