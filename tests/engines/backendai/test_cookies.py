@@ -18,7 +18,7 @@ from tests.engines.backendai.sites import Site, configured, problem, reply, serv
 from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError, EngineUnreachable
 from tui_sweep.engines.backendai.client import Client
 from tui_sweep.engines.backendai.configuration import Configuration
-from tui_sweep.engines.backendai.cookies import cookie_file, login, logout, read_cookies
+from tui_sweep.engines.backendai.cookies import _write, cookie_file, login, logout, read_cookies
 from tui_sweep.engines.backendai.pace import Priority
 
 PASSWORD = "open sesame 참깨"
@@ -126,8 +126,39 @@ def test_a_login_that_has_ended_names_the_command_that_logs_in(tmp_path):
             await client.open()
             site.answers["/func/session/x"] = [problem(401, "auth-failed", title="Unauthorized access")]
             error = await refusal(client.request("GET", "/session/x", priority=Priority.STATUS))
-            assert isinstance(error, EngineDenied)
+            assert isinstance(error, EngineBusy)
             assert "sweep-tui engine --login" in str(error)
+            await client.close()
+
+    asyncio.run(main())
+
+
+def test_whoever_logs_in_anew_is_let_in_again_without_a_new_process(tmp_path):
+    cookies = tmp_path / "console.json"
+    now = "s3cr3t-cookie"
+
+    async def session(request: web.Request) -> web.Response:
+        if request.cookies.get(COOKIE) != now:
+            return problem(401, "auth-failed", title="Unauthorized access")
+        return reply({"sessionId": "x"}, 201)
+
+    async def main():
+        nonlocal now
+        async with serving(console()) as site:
+            site.answers["/func/session"] = [session]
+            await login(asking(site.url), "me@lab", PASSWORD, "123456", cookies)
+            client = Client(asking(site.url), cookies)
+            await client.open()
+            now = "s3cr3t-other"
+            error = await refusal(client.request("POST", "/session", body={}, priority=Priority.CREATE))
+            assert isinstance(error, EngineBusy)
+            assert len(site.asked("/func/session")) == 1
+            _write(cookies, asking(site.url), {COOKIE: now})
+            several = [
+                client.request("POST", "/session", body={}, priority=Priority.CREATE) for _ in range(4)
+            ]
+            assert [answer.status for answer in await asyncio.gather(*several)] == [201] * 4
+            assert len(site.asked("/func/session")) == 9
             await client.close()
 
     asyncio.run(main())

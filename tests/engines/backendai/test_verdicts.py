@@ -11,7 +11,15 @@ import pytest
 
 from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError, EngineUnreachable
 from tui_sweep.engines.backendai.problems import read_problem
-from tui_sweep.engines.backendai.verdicts import About, graphql_verdict, problem_of, unreadable, verdict
+from tui_sweep.engines.backendai.verdicts import (
+    About,
+    NotLetIn,
+    Refused,
+    graphql_verdict,
+    problem_of,
+    unreadable,
+    verdict,
+)
 
 NOW = datetime(2026, 11, 22, 22, 0, 0, tzinfo=UTC)
 ABOUT = About(
@@ -152,7 +160,7 @@ CASES = [
         EngineUnreachable,
         "Kernel creation",
     ),
-    (judged(413, b"<html><title>413 Request Entity Too Large</title></html>"), EngineDenied, "web page"),
+    (judged(413, b"<html><title>413 Request Entity Too Large</title></html>"), EngineDenied, "mount them"),
     (judged(413, b"too big"), EngineDenied, "mount them"),
     (judged(429, b"slow down"), EngineBusy, "requests"),
     (judged(404, b"404 page not found"), EngineDenied, "BACKEND_ENDPOINT"),
@@ -190,6 +198,44 @@ def clock(minutes: float, **headers: str) -> str:
     }
     date = format_datetime(NOW - timedelta(minutes=minutes), usegmt=True)
     return str(judged(400, json.dumps(body).encode(), Date=date, **headers))
+
+
+CLOCK = problem(400, "invalid-auth-params", msg="Date/time sync error")
+EXPIRED = problem(401, "auth-failed", MISMATCH, msg="Unauthorized access")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CLOCK,
+        EXPIRED,
+        problem(401, "password-expired", "Password has expired."),
+        judged(302, Location="https://sso.example.com/"),
+        *(judged(status, PAGE) for status in (401, 403, 404, 407)),
+        judged(404, b"404 page not found"),
+        judged(407, b"who are you?"),
+    ],
+    ids=str,
+)
+def test_who_is_not_let_in_was_not_refused_what_he_asked(error):
+    assert isinstance(error, NotLetIn)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        problem(404, "object-not-found", "No such environment image."),
+        problem(400, "invalid-api-params", MISSING, msg="Invalid group"),
+        problem(403, "generic-forbidden", "Forbidden operation."),
+        problem(404, "url-not-found", "Unknown URL path."),
+        judged(413, PAGE),
+        judged(431, PAGE),
+    ],
+    ids=str,
+)
+def test_a_refusal_of_what_was_asked_is_no_matter_of_who_asks(error):
+    assert isinstance(error, Refused)
+    assert not isinstance(error, NotLetIn)
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,11 @@ class Api:
             await self._client.request("DELETE", f"/session/{id_}", query=query, priority=Priority.TERMINATE)
         except EngineError as error:
             problem = problem_of(error)
-            if problem is not None and problem.status == 404:
-                return True
-            if problem is not None and problem.status == 403 and not forced:
-                return False
+            if problem is not None and problem.kind:  # a proxy's 404 says nothing of the session
+                if problem.status == 404:
+                    return True
+                if problem.status == 403 and not forced:
+                    return False
             raise
         return True
 

@@ -29,6 +29,8 @@ from tui_sweep.engines.backendai.transport import LARGEST_ANSWER, LARGEST_LOG, A
 from tui_sweep.engines.backendai.verdicts import (
     LOG_IN,
     About,
+    Barred,
+    NotLetIn,
     Unanswered,
     graphql_verdict,
     problem_of,
@@ -51,6 +53,8 @@ _SECONDS = {
     Priority.LOGS: 120.0,
 }
 """Until a request must have been answered whole. Before 26 a DELETE waits for the container's end."""
+_BARRED_PAUSE = 30.0
+"""Seconds until one who is not let in any more is worth asking again."""
 _WHO = "query { keypair { access_key is_active rate_limit } }"
 """The cheapest question that every version answers to every user."""
 
@@ -61,7 +65,10 @@ class Client:
     def __init__(self, configuration: Configuration, cookies: Path | None = None) -> None:
         """``cookies``: the file of a login, where it is not in its usual place."""
         self._configuration = configuration
-        self._cookies = cookies
+        self._login = cookies or cookie_file(configuration)
+        self._cookies: Mapping[str, str] = {}
+        """Of the login in use, as its file had them."""
+        self._was_let_in = False
         self._transport: Transport | None = None
         self._dialect: Dialect | None = None
         self.counts: Counter[str] = Counter()
@@ -86,14 +93,12 @@ class Client:
 
     async def open(self) -> None:
         """Reach the server and prove who asks. Raises EngineDenied or EngineUnreachable."""
-        cookies = None
         if self._configuration.is_session:
-            file = self._cookies or cookie_file(self._configuration)
-            cookies = read_cookies(file, self._configuration)
-            if not cookies:
+            self._cookies = read_cookies(self._login, self._configuration)
+            if not self._cookies:
                 raise EngineDenied(f"nobody is logged in at {self._configuration.endpoints[0]}: {LOG_IN}")
         self._pace = Pace()
-        self._transport = Transport(self._configuration, cookies)
+        self._transport = Transport(self._configuration, self._cookies)
         hello = await self._hello()
         told = hello.json()
         told = told if isinstance(told, Mapping) else {}
@@ -106,6 +111,7 @@ class Client:
             # 429 is said to those alone who were let in, and a GraphQL error likewise
             if problem is None or problem.status not in (200, 429) or problem.is_page:
                 raise
+        self._was_let_in = True
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -143,9 +149,12 @@ class Client:
         while True:
             tries += 1
             endpoint = self._wire.endpoint
+            cookies = self._cookies
             try:
                 return await self._attempt(wish, endpoint, priority, seconds, named)
             except EngineError as error:
+                if self._is_logged_in_anew(error, cookies):
+                    continue
                 delay = self._again(error, endpoint, tries, safe=safe, patient=priority is not Priority.LOGS)
                 if delay is None:
                     raise
@@ -270,7 +279,29 @@ class Client:
             problem = replace(problem, retry_after=max(self._pace.refused(), problem.retry_after or 0.0))
         else:
             self._pace.accepted()
-        raise verdict(problem, replace(self._whom(answer.host, body), size=size))
+        error = verdict(problem, replace(self._whom(answer.host, body), size=size))
+        if self._was_let_in and isinstance(error, NotLetIn):
+            raise Barred(str(error), problem, retry_after=max(problem.retry_after or 0.0, _BARRED_PAUSE))
+        raise error
+
+    def _is_logged_in_anew(self, error: EngineError, cookies: Mapping[str, str]) -> bool:
+        """Whether the login is another one now than that of ``cookies``, which a server did not know. The user
+        did meanwhile what our sentence said; a request that was answered so has not begun."""
+        problem = problem_of(error)
+        if not self._configuration.is_session or problem is None or problem.status != 401:
+            return False
+        if self._cookies is cookies:
+            try:
+                fresh = read_cookies(self._login, self._configuration)
+            except EngineDenied as denied:
+                log.warning("login not used: error=%s", denied)
+                return False
+            if not fresh or fresh == cookies:
+                return False
+            log.info("the login was renewed: endpoint=%s", self.endpoint)
+            self._cookies = fresh
+            self._wire.log_in(fresh)
+        return True
 
     def _again(
         self, error: EngineError, endpoint: str, tries: int, *, safe: bool, patient: bool

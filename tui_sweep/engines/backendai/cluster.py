@@ -27,7 +27,7 @@ from tui_sweep.engines.backendai.prepare import check_place
 from tui_sweep.engines.backendai.runs import Runs
 from tui_sweep.engines.backendai.session import Kind, Session
 from tui_sweep.engines.backendai.statuses import BROKEN, ENDED, event
-from tui_sweep.engines.backendai.verdicts import problem_of, refuses_type
+from tui_sweep.engines.backendai.verdicts import Barred, problem_of, refuses_type
 from tui_sweep.engines.backendai.watch import Watch
 from tui_sweep.engines.base import Facts, Setting
 
@@ -74,6 +74,10 @@ class BackendaiEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: dict[str, asyncio.Task[None]] = {}
         """Who starts and hears an interactive session, by name."""
+        self._barred: Barred | None = None
+        """Why the last creation was not even looked at; until one is, a single case at a time is sent."""
+        self._scout: str | None = None
+        """That case's session."""
         self._is_open = False
 
     async def open(self) -> None:
@@ -132,15 +136,20 @@ class BackendaiEngine:
     def admit(self, spec: SessionSpec) -> Refusal | None:
         """Take a place in the backlog, or say that enough of ours wait already."""
         self._freed.clear()
+        if (barred := self._barred) is not None and (self._scout is not None or self._backlog.is_full):
+            return Refusal(str(barred), retry_after=barred.retry_after)
         if self._backlog.is_full:
             count = len(self._backlog)
             verb = "session waits" if count == 1 else "sessions wait"
             return Refusal(f"{count} {verb} on the cluster already; sent as those start", retry_after=60.0)
+        if barred is not None:
+            self._scout = spec.name
         self._backlog.add(spec.name, asyncio.get_running_loop().time())
         return None
 
     def withdraw(self, name: str) -> None:
         """Give back a place that was never used."""
+        self._relieve(name)
         session = self._watch.sessions.get(name)
         if session is None or not session.id:
             self._leave_backlog(name, started=False)
@@ -158,7 +167,24 @@ class BackendaiEngine:
     async def submit(self, spec: SessionSpec) -> None:
         """Create a session, unless its name was used before."""
         async with self._submitting:
-            await self._submit(spec)
+            try:
+                if (one := self._barred) is not None and self._scout != spec.name:
+                    raise Barred(str(one), one.problem, retry_after=one.retry_after)
+                await self._submit(spec)
+            except Barred as barred:
+                if self._barred is None:
+                    log.warning("not let in any more: error=%s", barred)
+                self._barred = barred
+                # nobody is woken: whoever was would be turned away as well, and at once
+                self._backlog.remove(spec.name, asyncio.get_running_loop().time(), started=False)
+                raise
+            except (EngineBusy, EngineDenied):
+                self._let_in()
+                raise
+            else:
+                self._let_in()
+            finally:
+                self._relieve(spec.name)
 
     async def _submit(self, spec: SessionSpec) -> None:
         known = self._watch.sessions.get(spec.name)
@@ -180,6 +206,8 @@ class BackendaiEngine:
                 if not self._may_be_interactive(session, denied):
                     raise
                 id_ = await self._create(session)
+        except Barred:
+            raise
         except EngineBusy as busy:
             self._backlog.refused()
             self._leave_backlog(spec.name, started=False)
@@ -279,7 +307,7 @@ class BackendaiEngine:
                     session.name, None, time.time(), status=session.status, reason=reason, session=session.id
                 )
             )
-        facts = self._outlook.facts(waiting, trouble=self._watch.trouble, notes=self._notes())
+        facts = self._outlook.facts(waiting, trouble=self._trouble(), notes=self._notes())
         return replace(facts, trouble=self._disk.trouble)
 
     # inside
@@ -310,6 +338,22 @@ class BackendaiEngine:
         log.warning("no batch sessions are taken here, interactive ones are made: said=%s", denied)
         self._kind = "interactive"
         return True
+
+    def _let_in(self) -> None:
+        """A server looked at what was asked: all others may be sent, too."""
+        if self._barred is not None:
+            log.warning("let in again")
+            self._barred = None
+            self._freed.set()
+
+    def _relieve(self, name: str) -> None:
+        """Another may be sent to see whether we are let in."""
+        if self._scout == name:
+            self._scout = None
+
+    def _trouble(self) -> str | None:
+        """Why the server cannot be used now."""
+        return self._watch.trouble or (None if self._barred is None else str(self._barred))
 
     def _notes(self) -> list[str]:
         """What the kind of sessions in use cannot do."""

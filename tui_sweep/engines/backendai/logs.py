@@ -209,7 +209,7 @@ class Logs:
         while tries < most:
             try:
                 text = await self._client.logs(item.id)
-            except EngineUnreachable as error:
+            except (EngineUnreachable, EngineBusy) as error:
                 log.info("last log not fetched yet: session=%s error=%s", session.name, error)
                 await asyncio.sleep(min(2 * delay, 30.0))
                 delay = min(2 * delay, 30.0)

@@ -85,13 +85,12 @@ class Transport:
         self._endpoints = random.sample(configuration.endpoints, len(configuration.endpoints))
         self._hosts = {endpoint: host_of(endpoint) for endpoint in self._endpoints}
         jar = aiohttp.CookieJar(unsafe=True) if configuration.is_session else aiohttp.DummyCookieJar()
-        for endpoint in self._endpoints:
-            jar.update_cookies(dict(cookies or {}), URL(endpoint))
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=_tls(configuration)),  # Pace bounds their number
             cookie_jar=jar,
             headers={"User-Agent": f"sweep-tui/{__version__}", "X-BackendAI-Domain": configuration.domain},
         )
+        self.log_in(cookies or {})
         self.version = ""
         """What X-BackendAI-Version says; "" before it was agreed on."""
 
@@ -117,6 +116,12 @@ class Transport:
         """Use another than this one, which does not answer."""
         if endpoint == self._endpoints[0]:
             self._endpoints.append(self._endpoints.pop(0))
+
+    def log_in(self, cookies: Mapping[str, str]) -> None:
+        """Send these from now on, and none of before."""
+        self._http.cookie_jar.clear()
+        for endpoint in self._endpoints:
+            self._http.cookie_jar.update_cookies(dict(cookies), URL(endpoint))
 
     def cookies(self, endpoint: str) -> dict[str, str]:
         """What would be sent there."""

@@ -3,7 +3,9 @@
 ::
 
     Refused      EngineDenied       asking again will not help
+    └── NotLetIn                    the request was not even looked at: key, login, clock, a proxy's page
     Delayed      EngineBusy         nothing has begun; ask again later
+    └── Barred                      NotLetIn, of somebody who was let in before
     Unanswered   EngineUnreachable  no answer that can be believed
 """
 
@@ -30,12 +32,21 @@ class Refused(EngineDenied):
         self.problem = problem
 
 
+class NotLetIn(Refused):
+    """Whoever answered looked at who asks, or from where, and not at what is asked."""
+
+
 class Delayed(EngineBusy):
     """The server said not now."""
 
     def __init__(self, message: str, problem: Problem, *, retry_after: float) -> None:
         super().__init__(message, retry_after=retry_after)
         self.problem = problem
+
+
+class Barred(Delayed):
+    """Not let in any more. A clock is set, a login renewed, a proxy's maintenance over: what was refused says
+    nothing against the request, and waits."""
 
 
 class Unanswered(EngineUnreachable):
@@ -73,7 +84,7 @@ def verdict(problem: Problem, about: About, *, now: datetime | None = None) -> E
     """The error that an answer means. ``now`` is this machine's clock (UTC), for a clock that is off."""
     host, status = about.host, problem.status
     if sentence := _of_access(problem, about, now or datetime.now(UTC)):
-        return Refused(sentence, problem)
+        return NotLetIn(sentence, problem)
     if seconds := _pause(problem):
         return Delayed(_busy(problem, host), problem, retry_after=problem.retry_after or seconds)
     if refuses_type(problem):
@@ -86,15 +97,15 @@ def verdict(problem: Problem, about: About, *, now: datetime | None = None) -> E
         return Refused(f"{host}: {_KINDS[problem.kind](problem, about)}", problem)
     if 300 <= status < 400:
         where = f" to {problem.location}" if problem.location else ""
-        return Refused(
+        return NotLetIn(
             f"{host} redirects{where}, which is not followed: set BACKEND_ENDPOINT to the API's own address",
             problem,
         )
-    if problem.is_page and status < 500:
-        return Refused(_page(host, status, problem.title), problem)
+    if status == 407 or (problem.is_page and status < 500 and status not in _TOO_LARGE):
+        return NotLetIn(_page(host, status, problem.title), problem)
     if status in (404, 405) and not problem.kind:
-        return Refused(f"{host}: {_no_such_request(problem, about)}", problem)
-    if status == 413 or _is_too_large(problem, about):
+        return NotLetIn(f"{host}: {_no_such_request(problem, about)}", problem)
+    if status in _TOO_LARGE or _is_too_large(problem, about):
         return Refused(
             f"{host} takes no request of this size ({about.size:,} bytes): send less code and fewer files, or mount them with -v",
             problem,
@@ -121,6 +132,8 @@ def refuses_type(problem: Problem) -> bool:
 
 
 _REFUSES_TYPE = re.compile(r"\b(?:does not|No scaling groups) accept the session type\b")
+_TOO_LARGE = (413, 414, 431)
+"""Also a proxy says these of the request itself: of its body, its address, its headers."""
 _LARGE = 1_000_000
 """Bytes of a body from which managers may refuse it: they take less than 1 MiB, and say no more than
 "Bad request." to it."""

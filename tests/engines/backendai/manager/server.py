@@ -7,6 +7,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -333,11 +334,17 @@ class Manager:
         try:
             response = await self._do(call, handler, proxied=proxied)
         except Problem as problem:
-            return self._refuse(call, problem)
+            response = self._refuse(call, problem)
+            response.headers["Date"] = self._date()
+            return response
         if not response.prepared:
             response.headers.update(call.headers)
+            response.headers["Date"] = self._date()
             response.headers["Server"] = "BackendAI"
         return response
+
+    def _date(self) -> str:
+        return formatdate(time.time() + self.skew, usegmt=True)
 
     def _refuse(self, call: Call, problem: Problem) -> web.Response:
         is_26 = self.dialect.is_26
