@@ -2,22 +2,17 @@
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.engines.backendai.clocks import run_jumping
 from tests.engines.backendai.manager import IMAGE, USER, Outcome
 from tests.engines.backendai.serving import served
 from tests.engines.backendai.sites import Site, configured, problem, reply, serving
+from tests.engines.backendai.sweeps import begun, running, until
 from tests.engines.contract import Bench
 from tui_sweep.core.errors import EngineBusy, EngineError
-from tui_sweep.core.plan import Plan
-from tui_sweep.core.ranges import parse_range
-from tui_sweep.core.slots import Slots
 from tui_sweep.core.states import Event, State
-from tui_sweep.core.sweep import Sweep
 from tui_sweep.engines import backendai
 from tui_sweep.engines.backendai import client as client_module
 from tui_sweep.engines.backendai.api import Api
@@ -28,8 +23,6 @@ from tui_sweep.engines.backendai.problems import Problem
 from tui_sweep.engines.backendai.session import Session
 from tui_sweep.engines.backendai.verdicts import Barred
 from tui_sweep.run.runner import open_runner
-from tui_sweep.store.layout import StateDir
-from tui_sweep.store.sweeps import create
 
 PAGE = b"<html><head><title>Sign in</title></head></html>"
 CASES = 40
@@ -83,43 +76,9 @@ def manager(monkeypatch):
         yield manager
 
 
-def begun(tmp_path, cases=CASES, **asked):
-    """A new sweep's folder."""
-    sweep = Sweep(
-        image=IMAGE,
-        engine="backendai",
-        env=(("X", "$X"),),
-        env_ranges=(parse_range(f"X=range:{cases}"),),
-        exec="true",
-        slots=Slots({"cpu": 1}),
-        **asked,
-    )
-    place = backendai.prepare(sweep, environ=dict(os.environ), cwd=tmp_path).place
-    plan = Plan(sweep)
-    return create(
-        StateDir(tmp_path), sweep, place, cases=plan.count, merged=plan.merged, snapshot=lambda folder: None
-    )
-
-
-@asynccontextmanager
-async def running(folder):
-    """A runner at work, past its start; at the end it has run the sweep."""
-    runner = open_runner(folder)
-    ready = asyncio.Event()
-    async with asyncio.timeout(30):
-        working = asyncio.create_task(runner.run(ready=ready.set))
-        await ready.wait()
-        yield runner
-        await working
-
-
 def asked(manager):
     """How many requests a case may have made before it is sent: it was sent before, perhaps."""
     return manager.manager.calls["POST /session"] + manager.manager.calls["POST /admin/gql"]
-
-
-async def until(condition):
-    await asyncio.to_thread(wait_until, condition, 20)
 
 
 @pytest.mark.parametrize("denial", DENIALS, ids=lambda denial: denial.__name__)
@@ -127,7 +86,7 @@ def test_cases_that_are_not_let_in_wait_and_run_when_they_are(tmp_path, monkeypa
     monkeypatch.setattr(client_module, "_BARRED_PAUSE", 0.2)
 
     async def main():
-        async with running(begun(tmp_path)) as runner:
+        async with running(begun(tmp_path, CASES)) as runner:
             await until(lambda: manager.manager.calls["POST /session"])
             manager.do(denial)
             await until(lambda: DENIALS[denial] in (runner.scheduler.refusal or ""))
@@ -148,7 +107,7 @@ def test_one_case_at_a_time_finds_out_whether_it_is_let_in(tmp_path, monkeypatch
     monkeypatch.setattr(client_module, "_BARRED_PAUSE", 0.3)
 
     async def main():
-        async with running(begun(tmp_path)) as runner:
+        async with running(begun(tmp_path, CASES)) as runner:
             await until(lambda: manager.manager.calls["POST /session"])
             manager.do(key)
             await until(lambda: runner.engine._barred and not runner.table.counts[State.SUBMITTING])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui_sweep.core.errors import EngineError, EngineUnreachable
+from tui_sweep.core.plain import plain
 from tui_sweep.engines.backendai.client import Client
 from tui_sweep.engines.backendai.create import encoded
 from tui_sweep.engines.backendai.dialect import Dialect, run_ids
@@ -94,12 +95,12 @@ class Api:
             if problem is not None and problem.kind == "session-already-exists":
                 data = problem.data if isinstance(problem.data, Mapping) else {}
                 if isinstance(data.get("existingSessionId"), str):
-                    return str(data["existingSessionId"])
+                    return plain(data["existingSessionId"])
             raise
         told = answer.json()
         if not isinstance(told, Mapping) or not isinstance(told.get("sessionId"), str):
             raise EngineUnreachable("the server made a session and did not name it")
-        return str(told["sessionId"])
+        return plain(told["sessionId"])
 
     async def terminate(self, id_: str, *, forced: bool) -> bool:
         """Ask for a session's end; False when this server would have to be forced at this moment.

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +39,8 @@ _PATIENCE = 30.0
 """Seconds that an accepted end may take until it is forced."""
 _REFUSED_PAUSE = 15.0
 """Seconds after a refusal for quota; something of ours that ends wakes us before."""
+_ANEW, _ANEW_LONGEST = 1.0, 60.0
+"""Seconds until what has failed begins anew; doubled while it fails at once."""
 _PREPARED = 16
 """Sessions that are being submitted at once: twice as many as requests that create. So the first are at the
 server while the next are still written down, and a thousand bodies of 8 kB do not wait in memory."""
@@ -117,8 +119,8 @@ class BackendaiEngine:
             self._client, self._prefix, finish=self._logs.finish, started=self._started, moved=self._moved
         )
         self._is_open = True
-        self._go(self._watch.run())
-        self._go(self._logs.run())
+        self._go(_kept_up("the watch", self._watch.run))
+        self._go(_kept_up("the fetching of logs", self._logs.run))
 
     async def close(self) -> None:
         """Let go of everything but the sessions."""
@@ -495,4 +497,18 @@ class BackendaiEngine:
     def _gone(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("our own fault: what watches the cluster has stopped", exc_info=error)
+            log.error("our own fault: what attends to a session has stopped", exc_info=error)
+
+
+async def _kept_up(what: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run what nothing goes on without. It is begun anew where a fault of ours ends it: the cases live on, and
+    ending the runner would leave them alone for what the server may have said only once."""
+    delay = _ANEW
+    while True:
+        began = time.monotonic()
+        try:
+            await run()
+        except Exception:
+            log.exception("our own fault: %s has stopped, and begins anew in %g s", what, delay)
+        await asyncio.sleep(delay)
+        delay = _ANEW if time.monotonic() - began > _ANEW_LONGEST else min(2 * delay, _ANEW_LONGEST)

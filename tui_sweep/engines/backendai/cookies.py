@@ -97,7 +97,7 @@ def read_cookies(file: Path, configuration: Configuration) -> dict[str, str]:
                     f"{file}: others can read or change this login: end it in the web console, delete the file, log in anew"
                 )
             record = json.loads(opened.read(_LARGEST))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(record, dict) or record.get("endpoints") != sorted(configuration.endpoints):
         return {}

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from tui_sweep.core.errors import EngineDenied
+from tui_sweep.core.plain import plain
 from tui_sweep.engines.backendai.verdicts import Unanswered
 
 PAGE = 100
 """Sessions a page; no server was seen to refuse as many."""
+_LONGEST = 300
+"""Characters of an id, a name, a status or its reason that are read."""
 _NAMES = 50
 """Names in one filter: a filter of 2 kB."""
 
@@ -118,8 +121,8 @@ async def places(client: Asked, scope: str, prefix: str) -> dict[str, int]:
     found = {}
     for edge in _sequence(_mapping(told.get("compute_session_nodes")).get("edges")):
         node = _mapping(_mapping(edge).get("node"))
-        if isinstance(node.get("queue_position"), int) and isinstance(node.get("name"), str):
-            found[node["name"]] = node["queue_position"]
+        if isinstance(node.get("queue_position"), int) and (name := _text(node.get("name"))):
+            found[name] = node["queue_position"]
     return found
 
 
@@ -160,7 +163,7 @@ def moment(text: object) -> float | None:
     except ValueError:
         return None
     if time.tzinfo is None:
-        time = datetime.fromisoformat(f"{text}+00:00")
+        time = time.replace(tzinfo=UTC)
     return time.timestamp()
 
 
@@ -169,7 +172,7 @@ def _read(value: object) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # the text may be nested as deep as it is long
             return {}
     return _mapping(value)
 
@@ -183,4 +186,5 @@ def _sequence(value: object) -> Sequence[Any]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """Made harmless as it comes in: JSON may hold halves of characters, which no file and no journal takes."""
+    return plain(value[:_LONGEST]) if isinstance(value, str) else ""

@@ -120,12 +120,14 @@ class Logs:
     async def run(self) -> None:
         """Fetch what is due until cancelled."""
         loop = asyncio.get_running_loop()
+        for session in self._running.values():  # where it has failed before
+            self._schedule(session, _LIVE_PAUSE)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 while self._due and self._due[0][0] <= loop.time():
                     due, _, session = heapq.heappop(self._due)
                     if due == session.log_due and not session.ending:
-                        tasks.create_task(self._live(session))
+                        tasks.create_task(self._fetch(session))
                 self._wake.clear()
                 try:
                     async with asyncio.timeout_at(self._due[0][0] if self._due else None):
@@ -153,6 +155,14 @@ class Logs:
         self._count += 1
         heapq.heappush(self._due, (session.log_due, self._count, session))
         self._wake.set()
+
+    async def _fetch(self, session: Session) -> None:
+        """``_live``, whose failure costs no other session its log."""
+        try:
+            await self._live(session)
+        except Exception:
+            log.exception("our own fault, log not read: session=%s", session.name)
+            self._schedule(session, _LONGEST_PAUSE)
 
     async def _live(self, session: Session) -> None:
         """One fetch while it runs; the next one is due by what came."""

@@ -7,6 +7,7 @@ nonsense. Whatever it is becomes a Problem, whose texts are short and harmless f
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import re
@@ -58,10 +59,11 @@ class Problem:
     def words(self) -> str:
         """What was said, in one short line."""
         said = [self.msg or self.title]
-        if isinstance(self.data, Mapping) and self.data:
-            said.append(", ".join(f"{key}: {value}" for key, value in list(self.data.items())[:5]))
-        elif isinstance(self.data, (str, list)) and self.data:
-            said.append(", ".join(map(str, self.data[:5])) if isinstance(self.data, list) else self.data)
+        with contextlib.suppress(RecursionError):  # it may be nested as deep as it is long
+            if isinstance(self.data, Mapping) and self.data:
+                said.append(", ".join(f"{key}: {value}" for key, value in list(self.data.items())[:5]))
+            elif isinstance(self.data, (str, list)) and self.data:
+                said.append(", ".join(map(str, self.data[:5])) if isinstance(self.data, list) else self.data)
         if self.agent:
             said.append(self.agent)
         return short("; ".join(part for part in said if part)) or f"HTTP {self.status}"

@@ -200,10 +200,10 @@ def said(data: Mapping[str, Any], info: str | None) -> str | None:
     texts = []
     for predicate in failed if isinstance(failed, list) else []:
         text = _mapping(predicate).get("msg") or _mapping(predicate).get("name")
-        if text:
-            texts.append(str(text))
-    if not texts and scheduler.get("msg"):
-        texts.append(str(scheduler["msg"]))
+        if text and isinstance(text, str):
+            texts.append(text)
+    if not texts and isinstance(scheduler.get("msg"), str):
+        texts.append(scheduler["msg"])
     if not texts and info in ("predicate-checks-failed", "scheduler-error"):
         texts.append(info.replace("-", " "))
     return plain("; ".join(texts))[:_LONGEST] or None
@@ -248,7 +248,7 @@ def _amounts(value: object) -> dict[str, Decimal]:
         except InvalidOperation:
             continue
         if amount.is_finite() and abs(amount) < Decimal(1 << 60):
-            found[str(name)] = amount
+            found[plain(str(name))] = amount
     return found
 
 
@@ -258,7 +258,7 @@ def _read(value: object) -> object:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

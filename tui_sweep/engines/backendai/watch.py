@@ -120,14 +120,19 @@ class Watch:
     # the two streams
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled. When it fails, it may be begun anew."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen())
                 tasks.create_task(self._poll())
-        finally:
+        except asyncio.CancelledError:
             for task in self._ends:
                 task.cancel()
+            raise
+        except BaseException:  # the ends that are being read go on: nobody would begin them again
+            self._whole, self.hears = True, False
+            self.trouble = "internal error of sweep-tui; the traceback is in run.log"
+            raise
 
     async def _listen(self) -> None:
         delay = _FIRST_DELAY
