@@ -292,6 +292,82 @@ def test_when_no_endpoint_can_be_reached_a_creation_is_known_not_to_have_begun()
     asyncio.run(main())
 
 
+async def hang(request: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+DEAD = {
+    "hangs": hang,
+    "502 page": reply(b"<html><title>502</title></html>", 502, Content_Type="text/html"),
+    "502 of a console": problem(502, "proxy-target-unreachable"),
+    "portal": reply(b"<html><title>Sign in</title></html>", Content_Type="text/html"),
+    "maintenance": reply(b"<html><title>Back soon</title></html>", 404),
+    "redirect": reply({}, 302, Location="https://sso.example/"),
+    "clock": problem(400, "invalid-auth-params", msg="Date/time sync error"),
+}
+
+
+@asynccontextmanager
+async def opened_at_two(answer: Any, path: str) -> AsyncIterator[tuple[Site, Site, Client]]:
+    """A site whose answers for a path are of no use, another one, and a client that is at the first."""
+    async with serving(Site()) as dead, serving(Site()) as other, opened(dead, other.url) as client:
+        if client.endpoint != dead.url:
+            dead, other = other, dead
+        dead.answers[path] = [answer]
+        other.answers[path] = [reply({"here": 1})]
+        yield dead, other, client
+
+
+@pytest.mark.parametrize("answer", DEAD.values(), ids=DEAD)
+def test_an_endpoint_that_gives_no_answer_of_a_managers_is_left_for_one_that_does(answer):
+    async def main():
+        async with opened_at_two(answer, "/x") as (dead, other, client):
+            for _ in range(2):
+                answered = await client.request("GET", "/x", priority=STATUS, timeout=0.2)
+                assert answered.json() == {"here": 1}
+            assert (len(dead.asked("/x")), len(other.asked("/x"))) == (1, 2)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("answer", DEAD.values(), ids=DEAD)
+def test_a_creation_without_an_answer_of_a_managers_goes_nowhere_else_but_the_next_one_does(answer):
+    async def main():
+        async with opened_at_two(answer, "/session") as (dead, other, client):
+            await refusal(client.request("POST", "/session", body={}, priority=CREATE, timeout=0.2))
+            assert (len(dead.asked("/session")), len(other.asked("/session"))) == (1, 0)
+            await client.request("POST", "/session", body={}, priority=CREATE)
+            assert (len(dead.asked("/session")), len(other.asked("/session"))) == (1, 1)
+
+    asyncio.run(main())
+
+
+def test_a_managers_own_failure_is_no_reason_to_leave_it():
+    async def main():
+        async with opened_at_two(problem(500, "internal-server-error"), "/x") as (dead, other, client):
+            await refusal(client.request("GET", "/x", priority=STATUS))
+            assert (len(dead.asked("/x")), len(other.asked("/x"))) == (3, 0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("answer", [*DEAD.values(), None], ids=[*DEAD, "silent later"])
+def test_a_stream_is_sought_elsewhere_where_an_endpoint_has_none(monkeypatch, answer):
+    monkeypatch.setattr(transport_module, "SILENCE", 0.1)
+
+    async def main():
+        silent = answer or stream(b": ping\n\n", then=asyncio.Event().wait)
+        async with opened_at_two(silent, "/events/session") as (_, other, client):
+            other.answers["/events/session"] = [stream(b'event: a\ndata: {"b": 1}\n\n')]
+            await listen(client)
+            heard, _ = await listen(client)
+            assert heard == [("", {}), ("a", {"b": 1})]
+            assert client.endpoint == other.url  # one that ends in order is not left
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("method", "priority", "safe", "times"),
     [

@@ -1,7 +1,8 @@
 """The client of one cluster: agrees on a version, proves who asks, paces, tries again where that is safe.
 
 What is not safe is sent once: a creation whose answer was lost may have made a session, and only a
-look at the server tells. What never left this machine is always tried at the other endpoints.
+look at the server tells. What never left this machine is always tried at the other endpoints; and an
+endpoint that does not answer, or where something else than Backend.AI does, is left by all that follows.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ _SECONDS = {
     Priority.LOGS: 120.0,
 }
 """Until a request must have been answered whole. Before 26 a DELETE waits for the container's end."""
+_NO_MANAGER = frozenset((502, 503, 504))
+"""What is said, by a web console as well, where there is no manager behind it."""
 _BARRED_PAUSE = 30.0
 """Seconds until one who is not let in any more is worth asking again."""
 _WHO = "query { keypair { access_key is_active rate_limit } }"
@@ -188,23 +191,19 @@ class Client:
         """
         endpoint = self._wire.endpoint
         parser = EventStream()
-        async with AsyncExitStack() as stack:
-            async with self._turn(Priority.STATUS, "stream"):
-                stream = self._wire.stream(Wish("GET", path, query or {}), endpoint)
-                try:
+        with self._left_if_dead(endpoint):
+            async with AsyncExitStack() as stack:
+                async with self._turn(Priority.STATUS, "stream"):
+                    stream = self._wire.stream(Wish("GET", path, query or {}), endpoint)
                     answer, chunks = await stack.enter_async_context(stream)
-                except Unanswered as error:
-                    if not error.sent:
-                        self._wire.rotate(endpoint)
-                    raise
-                self._judged(answer, {})
-            if is_page(answer.headers, b""):
-                raise unreadable(answer.host, answer.status, b"", page=True)
-            yield "", {}
-            async for chunk in chunks:
-                for name, text in _fed(parser, chunk, answer.host):
-                    if not name.startswith(unread) and (data := _data(text)) is not None:
-                        yield name, data
+                    self._judged(answer, {})
+                if is_page(answer.headers, b""):
+                    raise unreadable(answer.host, answer.status, b"", page=True)
+                yield "", {}
+                async for chunk in chunks:
+                    for name, text in _fed(parser, chunk, answer.host):
+                        if not name.startswith(unread) and (data := _data(text)) is not None:
+                            yield name, data
         raise Unanswered(f"{answer.host} ended the event stream")
 
     # inside
@@ -228,7 +227,7 @@ class Client:
                     problem = read_problem(answer.status, answer.headers, answer.body)
                     raise verdict(problem, self._whom(answer.host, {}))
                 answer.json()
-            except Unanswered:
+            except (Unanswered, NotLetIn):
                 self._wire.rotate(endpoint)
                 if tries >= self._wire.endpoints:
                     raise
@@ -256,6 +255,17 @@ class Client:
             took = 1000 * (time.perf_counter() - began)
             log.debug("method=%s path=%s status=%s ms=%.1f", wish.method, wish.path, status, took)
 
+    @contextmanager
+    def _left_if_dead(self, endpoint: str) -> Iterator[None]:
+        """Whatever follows goes to another endpoint where this one does not answer the block, or not as a
+        manager does."""
+        try:
+            yield
+        except EngineError as error:
+            if _is_dead(error):
+                self._wire.rotate(endpoint)
+            raise
+
     @asynccontextmanager
     async def _turn(self, priority: Priority, word: str) -> AsyncIterator[None]:
         """One place among those that may send now."""
@@ -272,6 +282,8 @@ class Client:
             self._pace.heard(answer.headers)
         if answer.status < 300:
             self._pace.accepted()
+            if is_page({}, answer.body):  # a portal's, or of whoever else has this address now
+                raise unreadable(answer.host, answer.status, answer.body, page=True)
             return answer
         problem = read_problem(answer.status, answer.headers, answer.body)
         if answer.status == 429:
@@ -310,11 +322,11 @@ class Client:
         may pass."""
         problem = problem_of(error)
         delay = _FIRST_DELAY * 2 ** (tries - 1) * random.uniform(0.5, 1.0)
-        if isinstance(error, Unanswered) and not error.sent:
+        was_sent = not isinstance(error, Unanswered) or error.sent
+        if _is_dead(error):
             self._wire.rotate(endpoint)
-            if tries < self._wire.endpoints:
+            if (safe or not was_sent) and tries < self._wire.endpoints:
                 return 0.0
-            return delay if safe and tries < _TRIES else None
         if not safe or tries >= _TRIES:
             return None
         if problem is not None and problem.status == 429:
@@ -335,6 +347,17 @@ class Client:
             image=str(body.get("image") or ""),
             resource_group=str(settings.get("scalingGroup") or body.get("scaling_group") or ""),
         )
+
+
+def _is_dead(error: EngineError) -> bool:
+    """Whether an endpoint is of no use now: nobody answers there, or something before a manager does, or one whose
+    clock is another."""
+    problem = problem_of(error)
+    if isinstance(error, (NotLetIn, Barred)):
+        return True
+    return isinstance(error, Unanswered) and (
+        problem is None or not problem.kind or problem.status in _NO_MANAGER
+    )
 
 
 def _fed(parser: EventStream, chunk: bytes, host: str) -> list[tuple[str, str]]:
