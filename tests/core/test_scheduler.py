@@ -67,6 +67,34 @@ def test_cases_go_in_order_and_never_more_than_max_parallel():
     assert play.launch() == [2]
 
 
+@pytest.mark.parametrize("skew", [600.0, -600.0])
+def test_an_engines_clock_decides_nothing(skew):
+    play = Play(1, retries=3, retry_delay=1.0)
+    play.launch(100.0)
+    play.start(0, 101.0)
+    report = Report("s-0", Event.ERRED, 105.0 + skew, exit_code=1)
+    play.scheduler.handle(Told(0, 0, report), 105.0)
+    assert play.scheduler.wake_at() == 106.0
+    (past,) = play.table._past
+    assert 101.0 <= past.ended <= 105.0
+
+
+@pytest.mark.parametrize("skew", [600.0, -600.0])
+def test_a_refusal_by_another_clock_closes_the_gate_as_long_as_it_says(skew):
+    play = Play(1)
+    play.launch(100.0)
+    report = Report("s-0", Event.REFUSED, 100.0 + skew, reason="full", retry_after=5.0)
+    play.scheduler.handle(Told(0, 0, report), 100.0)
+    assert play.scheduler.wake_at() == 105.0
+
+
+def test_what_ended_before_it_started_did_not_end_before_it_was_sent():
+    play = Play(1)
+    play.launch(100.0)
+    play.scheduler.handle(Told(0, 0, Report("s-0", Event.VANISHED, 50.0)), 105.0)
+    assert play.table.ended[0] == 100.0
+
+
 def test_max_parallel_can_change_while_running():
     play = Play(5, max_parallel=1)
     assert play.launch() == [0]

@@ -243,9 +243,11 @@ class CaseTable:
             for column in (self.queued, self.submitted, self.started, self.ended):
                 column[index] = np.nan
         if following in FINAL:
-            # the end is read off a file, whose clock may be some milliseconds behind ours
-            started = self.started.item(index)
-            self.ended[index] = at if math.isnan(started) else max(at, started)
+            # the end is read off a file or a server, whose clock may be behind ours
+            begun = self.started.item(index)
+            if math.isnan(begun):
+                begun = self.submitted.item(index)
+            self.ended[index] = at if math.isnan(begun) else max(at, begun)
 
     def move_all(
         self, indices: np.ndarray, event: Event, at: float, *, reason: str | None = None

@@ -211,7 +211,7 @@ class Scheduler:
         """Take note of what happened; what has to be done about it, in order."""
         match event:
             case Told(index, attempt, report):
-                return self._told(index, attempt, report)
+                return self._told(index, attempt, report, now)
             case Admitted(index):
                 self._gate = None
                 self._table.move(index, Event.LAUNCH, now)
@@ -259,9 +259,14 @@ class Scheduler:
 
     # -- what the engine says -------------------------------------------------------------------
 
-    def _told(self, index: int, attempt: int, report: Report) -> list[Instruction]:
-        """A report. One about an attempt that is not the latest any more changes nothing."""
+    def _told(self, index: int, attempt: int, report: Report, now: float) -> list[Instruction]:
+        """A report. One about an attempt that is not the latest any more changes nothing.
+
+        Its time is what an engine believes, perhaps by another machine's clock: it is noted, where it is not
+        still to come, and what is decided counts from ``now``.
+        """
         table = self._table
+        at = min(report.at, now)
         if attempt != table.attempt.item(index):
             return []
         if report.session is not None:
@@ -275,15 +280,15 @@ class Scheduler:
             return []
         if report.event is Event.STOP:
             cause = Cause.MEMORY if report.out_of_memory else Cause.USER
-            return self._stop([index], cause, report.reason, report.at, grace=0.0)
+            return self._stop([index], cause, report.reason, now, grace=0.0)
         if report.event is Event.REFUSED:
             retry = Refusal(report.reason or "the engine is busy", report.retry_after)
-            return self._refused(index, retry, report.at)
+            return self._refused(index, retry, now)
         was = table.state_of(index)
         if not table.move(
             index,
             report.event,
-            report.at,
+            at,
             reason=report.reason,
             exit_code=report.exit_code,
             status=report.status,
@@ -291,7 +296,7 @@ class Scheduler:
             return []
         if report.event is Event.STARTED and was is not State.RUNNING:
             self._limit_run(index)
-        return self._ended(index, report.at) if report.event in ENDINGS else []
+        return self._ended(index, now) if report.event in ENDINGS else []
 
     def _refused(self, index: int, refusal: Refusal, now: float) -> list[Instruction]:
         """Close the gate, one for all cases, and put the case back if it was on its way."""
