@@ -54,6 +54,11 @@ class Api:
         return self._client.endpoint
 
     @property
+    def ahead(self) -> float:
+        """Seconds that the server's clock is ahead of ours."""
+        return self._client.ahead
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Requests sent, by kind."""
         return self._client.counts

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_sweep.core.errors import EngineDenied, EngineError
+from tui_sweep.engines.backendai.clock import Clock
 from tui_sweep.engines.backendai.configuration import Configuration
 from tui_sweep.engines.backendai.cookies import cookie_file, read_cookies
 from tui_sweep.engines.backendai.dialect import Dialect, dialect
@@ -72,6 +73,7 @@ class Client:
         self._cookies: Mapping[str, str] = {}
         """Of the login in use, as its file had them."""
         self._was_let_in = False
+        self._clock = Clock()
         self._transport: Transport | None = None
         self._dialect: Dialect | None = None
         self.counts: Counter[str] = Counter()
@@ -88,6 +90,11 @@ class Client:
     def endpoint(self) -> str:
         """The endpoint in use."""
         return self._wire.endpoint if self._transport is not None else self._configuration.endpoints[0]
+
+    @property
+    def ahead(self) -> float:
+        """Seconds that the server's clock is ahead of ours; what its times are too late by."""
+        return self._clock.ahead
 
     @property
     def pace(self) -> Pace:
@@ -239,13 +246,15 @@ class Client:
     ) -> Answer:
         await self._pace.enter(priority)
         self.counts[priority.name.lower()] += 1
-        began = time.perf_counter()
+        began, sent = time.perf_counter(), time.time()
         status: object = "no answer"
         largest = LARGEST_LOG if priority is Priority.LOGS else LARGEST_ANSWER
         try:
             answer = await self._wire.send(wish, endpoint, timeout=seconds, largest=largest)
             status = answer.status
-            return self._judged(answer, body, len(wish.body or b""))
+            judged = self._judged(answer, body, len(wish.body or b""))
+            self._clock.heard(answer.headers.get("Date"), sent, time.time())
+            return judged
         except Unanswered as error:
             if error.problem is None:
                 self.counts["unanswered"] += 1

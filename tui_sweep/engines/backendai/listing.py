@@ -7,6 +7,7 @@ the list is forced by the server to the sessions of our own key.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +44,9 @@ _ALIVE = 'status != "TERMINATED" & status != "CANCELLED"'
 class Asked(Protocol):
     """What is needed of the client."""
 
+    @property
+    def ahead(self) -> float: ...
+
     async def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]: ...
 
 
@@ -60,7 +64,7 @@ class Item:
     """UNDEFINED, SUCCESS or FAILURE."""
     created: float
     ended: float | None
-    """UNIX seconds."""
+    """UNIX seconds by our own clock, and not to come."""
     scaling_group: str | None
 
 
@@ -134,13 +138,14 @@ async def _page(client: Asked, where: str, order: str, offset: int) -> tuple[lis
     rows, total = told.get("items"), told.get("total_count")
     if not isinstance(rows, list) or type(total) is not int:
         raise Unanswered("the server answers with no list of sessions when it is asked for one")
-    items = [_item(_mapping(row)) for row in rows]
+    items = [_item(_mapping(row), client.ahead) for row in rows]
     if not all(item.id and item.name for item in items):
         raise Unanswered("the server's list of sessions has one without an id or a name")
     return items, total
 
 
-def _item(row: Mapping[str, Any]) -> Item:
+def _item(row: Mapping[str, Any], ahead: float) -> Item:
+    created, ended = _own(row.get("created_at"), ahead), _own(row.get("terminated_at"), ahead)
     return Item(
         id=_text(row.get("session_id")),
         name=_text(row.get("name")),
@@ -148,10 +153,16 @@ def _item(row: Mapping[str, Any]) -> Item:
         info=_text(row.get("status_info")) or None,
         data=_read(row.get("status_data")),
         result=_text(row.get("result")).upper() or "UNDEFINED",
-        created=moment(row.get("created_at")) or 0.0,
-        ended=moment(row.get("terminated_at")),
+        created=created or 0.0,
+        ended=ended,
         scaling_group=_text(row.get("scaling_group")) or None,
     )
+
+
+def _own(text: object, ahead: float) -> float | None:
+    """A time of the server's by our clock."""
+    at = moment(text)
+    return None if at is None else min(at - ahead, time.time())
 
 
 def moment(text: object) -> float | None:
@@ -159,12 +170,12 @@ def moment(text: object) -> float | None:
     if not isinstance(text, str):
         return None
     try:
-        time = datetime.fromisoformat(text)
+        told = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=UTC)
-    return time.timestamp()
+    if told.tzinfo is None:
+        told = told.replace(tzinfo=UTC)
+    return told.timestamp()
 
 
 def _read(value: object) -> Mapping[str, Any]:

@@ -97,8 +97,10 @@ _SESSION: dict[str, Value] = {
     "status_info": _status_info,
     "status_data": _status_data,
     "status_history": lambda _, session: json.dumps({k: moment(at) for k, at in session.history.items()}),
-    "created_at": lambda _, session: moment(session.created_at),
-    "terminated_at": lambda _, session: _when(session.terminated_at),
+    "created_at": lambda context, session: moment(session.created_at + context.manager.skew),
+    "terminated_at": lambda context, session: (
+        None if session.terminated_at is None else moment(session.terminated_at + context.manager.skew)
+    ),
     "starts_at": lambda _, session: _when(session.history.get("RUNNING")),
     "scheduled_at": lambda _, session: _when(session.history.get("SCHEDULED")),
     "startup_command": lambda _, session: session.asked.startup_command,
@@ -151,8 +153,10 @@ _CONTAINER: dict[str, Value] = {
     "status_changed": lambda _, session: moment(session.history[session.status]),
     "status_info": lambda _, session: session.kernel_info,
     "status_data": lambda _, session: _json(session.kernel_data),
-    "created_at": lambda _, session: moment(session.created_at),
-    "terminated_at": lambda _, session: _when(session.terminated_at),
+    "created_at": lambda context, session: moment(session.created_at + context.manager.skew),
+    "terminated_at": lambda context, session: (
+        None if session.terminated_at is None else moment(session.terminated_at + context.manager.skew)
+    ),
     "starts_at": lambda _, session: _when(session.history.get("RUNNING")),
     "scheduled_at": lambda _, session: _when(session.history.get("SCHEDULED")),
     "abusing_report": lambda *_: None,
