@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -33,6 +34,9 @@ _GAP = 0.3
 """Seconds in which hints gather."""
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 30.0
 """Seconds until a server that does not answer is asked again."""
+_LASTING = 10.0
+"""Seconds that an event stream holds that is worth opening again at once: each opening costs a reading of the
+whole list."""
 _UNKNOWN_LIMIT, _UNKNOWN_SECONDS = 3, 5.0
 """Answers in a row without a session, and seconds between the first and the last, after which it is believed to
 be gone: a server that has just come up may know little for a moment."""
@@ -135,16 +139,20 @@ class Watch:
             raise
 
     async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
         delay = _FIRST_DELAY
         while True:
+            opened = math.inf
             try:
                 async for name, data in self._client.events():
-                    delay = _FIRST_DELAY
+                    opened = min(opened, loop.time())
                     self._heard(name, data)
             except EngineError as error:
                 log.info("event stream lost: error=%s", error)
             self.hears = False
             self._wake.set()
+            if loop.time() - opened >= _LASTING:
+                delay = _FIRST_DELAY
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY)
 
