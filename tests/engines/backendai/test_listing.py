@@ -13,6 +13,8 @@ ROW = {"session_id": "8f2c", "name": "ab12cd34-0", "status": "RUNNING"}
 class Server:
     """One that gives the same page to every question."""
 
+    ahead = 0.0
+
     def __init__(self, page):
         self.page = page
 
