@@ -4,6 +4,7 @@ import pytest
 
 from tui_sweep.core.cases import CaseTable
 from tui_sweep.core.scheduler import (
+    SPARED,
     Admitted,
     Cancel,
     End,
@@ -146,6 +147,39 @@ def test_retries_wait_longer_each_time_and_stop_after_their_number():
     assert waits == [10.0, 20.0]
     assert play.states() == ["failed"]
     assert play.table.attempt[0] == 2
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_what_never_began_for_a_fault_of_the_engine_costs_no_retry_but_not_for_ever(retries):
+    play = Play(1, retries=retries, retry_delay=1.0)
+    now, waits = 0.0, []
+    for _ in range(SPARED + retries + 1):
+        assert play.launch(now) == [0]
+        play.tell(0, Event.ERRED, now, reason="its database is busy", unbegun=True)
+        due = play.scheduler.wake_at()
+        if due is None:
+            break
+        waits.append(due - now)
+        now = due
+        play.scheduler.handle(Tick(), now)
+    assert waits == [10.0, 20.0, 40.0, 1.0, 2.0][: SPARED + retries]
+    assert play.states() == ["failed"]
+    assert play.table.attempt[0] == SPARED + retries
+
+
+def test_what_never_began_says_so_while_it_waits():
+    play = Play(1)
+    play.launch()
+    play.tell(0, Event.ERRED, 1.0, reason="its database is busy", unbegun=True)
+    assert play.states() == ["waiting"]
+    assert play.table.reason(0) == "never began, sent again in 10 s, after: its database is busy"
+
+
+def test_what_never_began_does_not_halt():
+    play = Play(2, halt=Halt("soon", 1))
+    play.launch()
+    play.tell(0, Event.ERRED, 1.0, unbegun=True)
+    assert not play.scheduler.halted
 
 
 def test_a_week_of_retries_costs_no_time():

@@ -21,6 +21,9 @@ from tui_sweep.core.sweep import Sweep
 
 LONGEST_RETRY_DELAY = 300.0
 """Seconds; delays double up to this."""
+SPARED, SPARED_DELAY = 3, 10.0
+"""Attempts of a case that cost no retry, as a fault of the engine ended them before they began; and the seconds until
+the next one, which double."""
 
 _NEXT = 8
 """Cases looked at one by one before that: in a sweep that runs in order it is the first or the second."""
@@ -163,7 +166,9 @@ class Scheduler:
         self._over: set[int] = set()
         """Live cases whose session has ended, how is still to be read."""
         self._first_attempt: dict[int, int] = {}
-        """The attempt that a user's retry began with: retries count from it."""
+        """The attempt that a user's retry began with: retries count from it. One more for each that was spared."""
+        self._spared: dict[int, int] = {}
+        """How many attempts of a case a fault of the engine ended before they began, and cost no retry."""
         self._forgiven = 0
         """Failures that do not count for ``--halt`` any more, because the user went on."""
 
@@ -296,7 +301,7 @@ class Scheduler:
             return []
         if report.event is Event.STARTED and was is not State.RUNNING:
             self._limit_run(index)
-        return self._ended(index, now) if report.event in ENDINGS else []
+        return self._ended(index, now, unbegun=report.unbegun) if report.event in ENDINGS else []
 
     def _refused(self, index: int, refusal: Refusal, now: float) -> list[Instruction]:
         """Close the gate, one for all cases, and put the case back if it was on its way."""
@@ -307,25 +312,25 @@ class Scheduler:
             self._cursor = min(self._cursor, index)
         return self._check_halt(now)
 
-    def _ended(self, index: int, now: float) -> list[Instruction]:
+    def _ended(self, index: int, now: float, *, unbegun: bool = False) -> list[Instruction]:
         """A case came to an end: retry it, or see whether its failure halts the sweep."""
         table, sweep = self._table, self._sweep
-        if table.state_of(index) in _FAILURES:
-            tried = int(table.attempt[index]) - self._first_attempt.get(index, 0)
-            if tried < sweep.retries and not self.halted:
-                self._delay(index, tried, now)
+        if table.state_of(index) in _FAILURES and not self.halted:
+            first, spared = self._first_attempt.get(index, 0), self._spared.get(index, 0)
+            tried = int(table.attempt[index]) - first
+            if unbegun and spared < SPARED:
+                self._spared[index] = spared + 1
+                self._first_attempt[index] = first + 1
+                self._delay(index, SPARED_DELAY * 2.0**spared, "never began, sent again", now)
+            elif tried < sweep.retries:
+                delay = min(sweep.retry_delay * 2.0 ** min(tried, 60), LONGEST_RETRY_DELAY)
+                self._delay(index, delay, f"retry {tried + 1} of {sweep.retries}", now)
         return self._check_halt(now)
 
-    def _delay(self, index: int, tried: int, now: float) -> None:
-        """Send a failed case back to wait for its next attempt."""
-        delay = min(self._sweep.retry_delay * 2.0 ** min(tried, 60), LONGEST_RETRY_DELAY)
+    def _delay(self, index: int, delay: float, word: str, now: float) -> None:
+        """Send a failed case back to wait ``delay`` seconds for its next attempt."""
         why = self._table.reason(index)
-        self._table.move(
-            index,
-            Event.RETRY,
-            now,
-            reason=f"retry {tried + 1} of {self._sweep.retries} in {delay:g} s, after: {why}",
-        )
+        self._table.move(index, Event.RETRY, now, reason=f"{word} in {delay:g} s, after: {why}")
         self._delayed[index] = now + delay
         self._set_timer(now + delay, index, "retry")
 

@@ -85,6 +85,8 @@ class Report:
     """With event STOP: it went over its memory and asks to be ended for that."""
     over: bool = False
     """Without an event: it has ended, how is still to be read. No limit of time counts for it any more."""
+    unbegun: bool = False
+    """With an end: a fault of the engine's own came before anything of the case began, and may have passed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -693,6 +693,41 @@ def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):
     assert "InsufficientResource" in end.reason
 
 
+FAULT = {"src": "other", "name": "DBAPIError", "repr": "DBAPIError('could not serialize access')"}
+LACK = {"src": "agent", "name": "InsufficientResource", "repr": "InsufficientResource('cpu')"}
+IMAGELESS = {"src": "agent", "name": "DockerError", "repr": "DockerError(404, 'no such image')"}
+
+
+@pytest.mark.parametrize(
+    ("error", "unbegun"),
+    [
+        (FAULT, True),
+        ({"src": "agent", "name": "MultiAgentError", "repr": "", "collection": [LACK, LACK]}, True),
+        ({"src": "agent", "name": "MultiAgentError", "repr": "", "collection": [LACK, IMAGELESS]}, False),
+        (IMAGELESS, False),
+        ({"src": "agent", "name": "MultiAgentError", "repr": "", "collection": []}, False),
+        ({"name": ["DBAPIError"], "collection": 7}, False),
+    ],
+)
+def test_a_session_that_a_passing_fault_of_the_server_ended_on_its_way_up_never_began(
+    bench, manager, error, unbegun
+):
+    async def main():
+        async with bench.engine() as engine:
+            spec = bench.spec("true")
+            manager.do(lambda m: m.scheduler.delays.update(SCHEDULED=0.5))
+            await start(engine, spec)
+            manager.do(lambda m: m.doom(spec.name, error=error))
+            end = (await follow(engine, spec))[-1]
+        async with bench.engine() as engine:  # another process reads it from the disk
+            again = (await engine.find([spec]))[spec.name]
+        return end, again
+
+    end, again = asyncio.run(main())
+    assert (end.event, end.unbegun) == (Event.ERRED, unbegun)
+    assert again == end
+
+
 def test_the_secret_key_is_nowhere_on_disk(bench, manager, tmp_path):
     ends(bench, "env")
     secret = os.environ["BACKEND_SECRET_KEY"].encode()

@@ -17,6 +17,12 @@ from tui_sweep.engines.backendai.session import Session
 from tui_sweep.engines.backendai.statuses import BROKEN, cause
 
 _LONGEST = 300
+_PASSING = frozenset(
+    ("CancelledError", "DBAPIError", "InsufficientResource", "OperationalError", "TimeoutError")
+)
+"""Faults of a server's own that end a session whose command has not begun: the manager was stopped while it started
+one, its database refused one of two that start at once (25.5.2: SerializationError), the agent still had the cpus of
+one that has ended."""
 
 
 def report(session: Session, item: Item, received: Received | None) -> Report:
@@ -32,7 +38,14 @@ def report(session: Session, item: Item, received: Received | None) -> Report:
         return Report(session.name, told, at, item.status, end.code, reason, item.id)
     event, code, reason = _without_end(session, item, received)
     return Report(
-        session.name, event, at, item.status, code, plain(reason)[:_LONGEST] if reason else None, item.id
+        session.name,
+        event,
+        at,
+        item.status,
+        code,
+        plain(reason)[:_LONGEST] if reason else None,
+        item.id,
+        unbegun=_never_began(session, item, received),
     )
 
 
@@ -86,6 +99,20 @@ def _without_end(
             return Event.ERRED, None, f"it failed before the program began: {noise}"
         return Event.ERRED, None, "it failed, and no exit code was left: its container may have been killed"
     return Event.VANISHED, None, f"ended without telling how ({why})" if why else "ended without telling how"
+
+
+def _never_began(session: Session, item: Item, received: Received | None) -> bool:
+    """Whether a passing fault of the server's own ended it on its way up. A session that ran is never CANCELLED."""
+    if item.status != "CANCELLED" or item.info not in ("failed-to-start", "failed-to-create"):
+        return False
+    if session.ran or session.cancelled or (received is not None and received.began):
+        return False
+    error = item.data.get("error")
+    faults = [error]
+    if isinstance(error, dict) and isinstance(several := error.get("collection"), list):
+        faults = several
+    names = [fault.get("name") if isinstance(fault, dict) else None for fault in faults]
+    return bool(names) and all(isinstance(name, str) and name in _PASSING for name in names)
 
 
 def _noise(received: Received | None) -> str:

@@ -43,6 +43,7 @@ class Sent:
             exit_code=self.end.get("exit_code"),
             reason=self.end.get("reason"),
             session=self.id or None,
+            unbegun=self.end.get("unbegun") is True,
         )
 
 
@@ -84,13 +85,15 @@ def write_end(folder: Path, report: Report) -> None:
     if report.exit_code is not None:
         _write(f"{folder}/exit", b"%d\n" % report.exit_code, os.O_TRUNC)
     assert report.event is not None
-    end = {
+    end: dict[str, Any] = {
         "event": report.event.name,
         "at": report.at,
         "status": report.status,
         "exit_code": report.exit_code,
         "reason": report.reason,
     }
+    if report.unbegun:
+        end["unbegun"] = True
     write(folder, Sent(report.session or "", end))
 
 
