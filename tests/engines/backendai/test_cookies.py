@@ -8,14 +8,20 @@ import logging
 import os
 import stat
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from tests.engines.backendai.manager import IMAGE, USER, USER2
+from tests.engines.backendai.manager.logins import PASSWORDS
+from tests.engines.backendai.serving import served
 from tests.engines.backendai.sites import Site, configured, problem, reply, serving
+from tests.engines.contract import Bench
 from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError, EngineUnreachable
+from tui_sweep.engines import backendai
 from tui_sweep.engines.backendai.client import Client
 from tui_sweep.engines.backendai.configuration import Configuration
 from tui_sweep.engines.backendai.cookies import _write, cookie_file, login, logout, read_cookies
@@ -153,7 +159,7 @@ def test_whoever_logs_in_anew_is_let_in_again_without_a_new_process(tmp_path):
             error = await refusal(client.request("POST", "/session", body={}, priority=Priority.CREATE))
             assert isinstance(error, EngineBusy)
             assert len(site.asked("/func/session")) == 1
-            _write(cookies, asking(site.url), {COOKIE: now})
+            _write(cookies, asking(site.url), {COOKIE: now}, "AKIAUSER")
             several = [
                 client.request("POST", "/session", body={}, priority=Priority.CREATE) for _ in range(4)
             ]
@@ -162,6 +168,56 @@ def test_whoever_logs_in_anew_is_let_in_again_without_a_new_process(tmp_path):
             await client.close()
 
     asyncio.run(main())
+
+
+def test_a_login_of_somebody_else_is_not_taken_over_by_who_was_logged_in(tmp_path):
+    cookies = tmp_path / "console.json"
+
+    async def main():
+        async with serving(console()) as site:
+            await login(asking(site.url), "me@lab", PASSWORD, "123456", cookies)
+            client = Client(asking(site.url), cookies)
+            await client.open()
+            site.answers["/func/session"] = [problem(401, "auth-failed", title="Unauthorized access")]
+            _write(cookies, asking(site.url), {COOKIE: "s3cr3t-other"}, "AKIAOTHER")
+            error = await refusal(client.request("POST", "/session", body={}, priority=Priority.CREATE))
+            assert isinstance(error, EngineBusy)
+            assert "is that of AKIAOTHER now, and this sweep is AKIAUSER's" in str(error)
+            assert len(site.asked("/func/session")) == 1
+            await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_sweep_goes_on_as_the_user_who_began_it_alone(tmp_path, monkeypatch, home):
+    for name in list(os.environ):
+        if name.startswith(("BACKEND_", "SORNA_")):
+            monkeypatch.delenv(name)
+    with served() as manager:
+        environ = {"BACKEND_ENDPOINT": manager.manager.url, "BACKEND_ENDPOINT_TYPE": "session"}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        bench = Bench(backendai, IMAGE, tmp_path)
+
+        def log_in(keypair):
+            password = PASSWORDS[keypair.email]
+            work = backendai.login(environ=environ, username=keypair.email, password=password, otp=None)
+            assert asyncio.run(work) == keypair.access_key
+
+        async def opens(setting):
+            engine = backendai.engine(setting)
+            await engine.open()
+            await engine.close()
+
+        log_in(USER)
+        setting = bench.setting()
+        assert setting.place["access_key"] == USER.access_key
+        log_in(USER2)
+        with pytest.raises(EngineDenied, match=f"begun by {USER.access_key}, and {USER2.access_key}"):
+            asyncio.run(opens(setting))
+        asyncio.run(opens(replace(setting, place={**setting.place, "access_key": ""})))  # of an older login
+        log_in(USER)
+        asyncio.run(opens(setting))
 
 
 def test_without_a_login_nothing_is_asked_of_the_console(tmp_path):

@@ -54,6 +54,11 @@ class Api:
         return self._client.endpoint
 
     @property
+    def access_key(self) -> str:
+        """Whose sessions are asked for; "" where the server does not tell."""
+        return self._client.access_key
+
+    @property
     def ahead(self) -> float:
         """Seconds that the server's clock is ahead of ours."""
         return self._client.ahead

@@ -22,11 +22,11 @@ from typing import Any
 from tui_sweep.core.errors import EngineDenied, EngineError
 from tui_sweep.engines.backendai.clock import Clock
 from tui_sweep.engines.backendai.configuration import Configuration
-from tui_sweep.engines.backendai.cookies import cookie_file, read_cookies
+from tui_sweep.engines.backendai.cookies import cookie_file, read_access_key, read_cookies
 from tui_sweep.engines.backendai.dialect import Dialect, dialect
 from tui_sweep.engines.backendai.eventstream import EventStream
 from tui_sweep.engines.backendai.pace import Pace, Priority
-from tui_sweep.engines.backendai.problems import is_page, read_problem
+from tui_sweep.engines.backendai.problems import is_page, read_problem, short
 from tui_sweep.engines.backendai.transport import LARGEST_ANSWER, LARGEST_LOG, Answer, Transport, Wish
 from tui_sweep.engines.backendai.verdicts import (
     LOG_IN,
@@ -72,6 +72,8 @@ class Client:
         self._login = cookies or cookie_file(configuration)
         self._cookies: Mapping[str, str] = {}
         """Of the login in use, as its file had them."""
+        self.access_key = ""
+        """Whose sessions are asked for, as the server told when it was opened; "" where it does not."""
         self._was_let_in = False
         self._clock = Clock()
         self._transport: Transport | None = None
@@ -115,7 +117,8 @@ class Client:
         self._dialect = dialect(str(told.get("version", "")), str(told.get("manager", "")), hello.host)
         self._transport.version = self._dialect.version
         try:
-            await self.graphql(_WHO, {})
+            who = (await self.graphql(_WHO, {})).get("keypair")
+            self.access_key = short(who.get("access_key") or "", 80) if isinstance(who, Mapping) else ""
         except EngineError as error:
             problem = problem_of(error)
             # 429 is said to those alone who were let in, and a GraphQL error likewise
@@ -307,7 +310,8 @@ class Client:
 
     def _is_logged_in_anew(self, error: EngineError, cookies: Mapping[str, str]) -> bool:
         """Whether the login is another one now than that of ``cookies``, which a server did not know. The user
-        did meanwhile what our sentence said; a request that was answered so has not begun."""
+        did meanwhile what our sentence said; a request that was answered so has not begun. Raises EngineBusy
+        where it is somebody else's: there none of our sessions would be found."""
         problem = problem_of(error)
         if not self._configuration.is_session or problem is None or problem.status != 401:
             return False
@@ -319,6 +323,14 @@ class Client:
                 return False
             if not fresh or fresh == cookies:
                 return False
+            key = read_access_key(self._login, self._configuration)
+            if key and self.access_key and key != self.access_key:
+                raise Barred(
+                    f"the login at {self.endpoint} is that of {key} now, and this sweep is {self.access_key}'s: "
+                    f"log in as before",
+                    problem,
+                    retry_after=_BARRED_PAUSE,
+                )
             log.info("the login was renewed: endpoint=%s", self.endpoint)
             self._cookies = fresh
             self._wire.log_in(fresh)

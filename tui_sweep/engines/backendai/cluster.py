@@ -23,7 +23,7 @@ from tui_sweep.engines.backendai.disk import Disk
 from tui_sweep.engines.backendai.listing import Item
 from tui_sweep.engines.backendai.logs import Logs
 from tui_sweep.engines.backendai.outlook import Outlook
-from tui_sweep.engines.backendai.prepare import check_place
+from tui_sweep.engines.backendai.prepare import check_place, check_user
 from tui_sweep.engines.backendai.runs import Runs
 from tui_sweep.engines.backendai.session import Kind, Session
 from tui_sweep.engines.backendai.statuses import BROKEN, ENDED, event
@@ -95,6 +95,8 @@ class BackendaiEngine:
         self._client = Api(Client(configuration))
         try:
             await self._client.open()
+            if configuration.is_session:
+                check_user(self._setting.place, self._client.access_key)
             if beyond := create.beyond(self._requested, self._client.dialect):
                 raise EngineDenied(
                     f"this server (Backend.AI {self._client.dialect.manager}) does not know "

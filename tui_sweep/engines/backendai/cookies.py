@@ -55,9 +55,10 @@ async def login(
         told = answer.json() if answer.status in (200, 401, 403) else None
         told = told if isinstance(told, dict) else {}
         if answer.status == 200 and told.get("authenticated") is True:
-            _write(cookies, configuration, transport.cookies(endpoint))
             data = told.get("data")
-            return short(data.get("access_key", ""), 80) if isinstance(data, dict) else ""
+            key = short(data.get("access_key", ""), 80) if isinstance(data, dict) else ""
+            _write(cookies, configuration, transport.cookies(endpoint), key)
+            return key
         raise _refusal(answer, told)
     finally:
         await transport.close()
@@ -89,6 +90,19 @@ def read_cookies(file: Path, configuration: Configuration) -> dict[str, str]:
 
     Raises EngineDenied when others than the user can read or write the file.
     """
+    kept = _read(file, configuration).get("cookies")
+    return {str(name): str(value) for name, value in kept.items()} if isinstance(kept, dict) else {}
+
+
+def read_access_key(file: Path, configuration: Configuration) -> str:
+    """The access key that a login at these endpoints stands for; "" when nobody is logged in, or it is not known.
+
+    Raises EngineDenied as ``read_cookies`` does.
+    """
+    return short(_read(file, configuration).get("access_key", ""), 80)
+
+
+def _read(file: Path, configuration: Configuration) -> dict[str, Any]:
     try:
         with open(file, "rb") as opened:
             status = os.fstat(opened.fileno())
@@ -101,14 +115,17 @@ def read_cookies(file: Path, configuration: Configuration) -> dict[str, str]:
         return {}
     if not isinstance(record, dict) or record.get("endpoints") != sorted(configuration.endpoints):
         return {}
-    kept = record.get("cookies")
-    return {str(name): str(value) for name, value in kept.items()} if isinstance(kept, dict) else {}
+    return record
 
 
-def _write(file: Path, configuration: Configuration, kept: Mapping[str, str]) -> None:
+def _write(file: Path, configuration: Configuration, kept: Mapping[str, str], access_key: str) -> None:
     if not kept:
         raise EngineDenied(f"{configuration.endpoints[0]} let you in and set no cookie: is it a web console?")
-    record = {"endpoints": sorted(configuration.endpoints), "cookies": dict(kept)}
+    record = {
+        "endpoints": sorted(configuration.endpoints),
+        "cookies": dict(kept),
+        "access_key": access_key,
+    }
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, aside = tempfile.mkstemp(prefix=".login-", dir=file.parent)  # of mode 0600

@@ -19,7 +19,7 @@ def prepare(sweep: Sweep, *, environ: Mapping[str, str], cwd: Path) -> Prepared:
     configuration = read_configuration(environ)
     place: dict[str, Any] = {
         "endpoint": ",".join(configuration.endpoints),
-        "access_key": configuration.access_key,
+        "access_key": _access_key(configuration),
         "domain": configuration.domain,
         "group": configuration.group,
         "mounts": list(configuration.vfolder_mounts),
@@ -41,15 +41,38 @@ def prepare(sweep: Sweep, *, environ: Mapping[str, str], cwd: Path) -> Prepared:
 
 def check_place(place: Mapping[str, Any], configuration: Configuration) -> None:
     """A sweep goes on where it was begun, and as whom. Raises EngineDenied."""
-    for what, begun, now in (
-        ("at", place["endpoint"].split(","), list(configuration.endpoints)),
-        ("with access key", [place["access_key"]], [configuration.access_key]),
-    ):
+    places = [("at", place["endpoint"].split(","), list(configuration.endpoints))]
+    if not configuration.is_session:
+        places.append(("with access key", [place["access_key"]], [configuration.access_key]))
+    for what, begun, now in places:
         if sorted(begun) != sorted(now):
             raise EngineDenied(
                 f"this sweep was begun {what} {plain(', '.join(begun))}, and {plain(', '.join(now)) or 'none'} is "
                 "configured now; set it as it was then to go on with it"
             )
+
+
+def check_user(place: Mapping[str, Any], access_key: str) -> None:
+    """A sweep goes on as the user who began it; ``access_key`` is what the server calls who is logged in now.
+    Where either is not known nothing can be said. Raises EngineDenied."""
+    begun = place["access_key"]
+    if begun and access_key and begun != access_key:
+        raise EngineDenied(
+            f"this sweep was begun by {plain(begun)}, and {plain(access_key)} is logged in now; log in as then to go "
+            "on with it"
+        )
+
+
+def _access_key(configuration: Configuration) -> str:
+    """As whom a sweep is begun; "" for a login that does not tell, or that cannot be read: then none begins."""
+    if not configuration.is_session:
+        return configuration.access_key
+    from tui_sweep.engines.backendai.cookies import cookie_file, read_access_key  # which brings HTTP along
+
+    try:
+        return read_access_key(cookie_file(configuration), configuration)
+    except EngineDenied:
+        return ""
 
 
 def _script(path: Path, shown: str) -> str:
