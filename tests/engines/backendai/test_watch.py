@@ -56,3 +56,18 @@ def test_a_stream_that_closes_at_once_is_opened_less_and_less_often(tmp_path, ho
     run_jumping(main())
     assert least <= server.counts["streams"] <= most
     assert server.counts["lists"] <= seconds / 4 + server.counts["streams"] + 1
+
+
+def test_a_trouble_is_over_when_there_is_nothing_left_to_ask_about(tmp_path):
+    server = Flapping(60.0, "x")
+
+    async def main():
+        watch = Watch(server, "x", finish=None, started=lambda _: None, moved=lambda _: None)
+        watch.trouble = "no answer"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await watch.run()
+        return watch.trouble
+
+    assert run_jumping(main()) is None
+    assert server.counts["lists"] == 0

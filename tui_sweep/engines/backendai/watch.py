@@ -181,7 +181,7 @@ class Watch:
                     async with asyncio.timeout_at(self._due(read)):
                         await self._wake.wait()
             if not self.sessions:
-                self._whole, read = False, loop.time()
+                self._whole, read, self.trouble = False, loop.time(), None
                 self._hints.clear()
                 self._wake.clear()
                 await self._wake.wait()
