@@ -679,6 +679,24 @@ def test_a_disk_that_is_full_at_a_resume_costs_no_case(bench, manager):
     assert asyncio.run(main()).exit_code == 3
 
 
+def test_an_id_that_is_kept_is_not_written_again_at_each_resume(bench, manager):
+    async def main():
+        spec = bench.spec("sleep 1000")
+        kept = spec.sink.folder / "session"
+        async with bench.engine() as engine:
+            await start(engine, spec)
+        before = kept.read_bytes()
+        async with bench.engine() as engine:
+            await engine.find([spec])
+            after = kept.read_bytes()
+            await engine.cancel(spec.name, grace=0)
+            await follow(engine, spec)
+        return before, after
+
+    before, after = asyncio.run(main())
+    assert before == after
+
+
 def test_a_session_that_could_not_start_says_the_servers_reason(bench, manager):
     async def main():
         async with bench.engine() as engine:

@@ -420,7 +420,8 @@ class BackendaiEngine:
     def _take_over(self, spec: SessionSpec, item: Item) -> None:
         """Watch a session that nobody has watched here, from what the list tells of it on."""
         earlier = sent.read(spec.sink.folder) or sent.Sent()
-        self._keep(spec, replace(earlier, id=item.id))
+        if earlier.id != item.id:
+            self._keep(spec, replace(earlier, id=item.id))
         session = self._watch.sessions.get(spec.name) or Session(spec, kind=earlier.kind or self._kind)
         self._watch.take_over(session, item)
 
