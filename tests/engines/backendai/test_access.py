@@ -110,7 +110,7 @@ def test_one_case_at_a_time_finds_out_whether_it_is_let_in(tmp_path, monkeypatch
         async with running(begun(tmp_path, CASES)) as runner:
             await until(lambda: manager.manager.calls["POST /session"])
             manager.do(key)
-            await until(lambda: runner.engine._barred and not runner.table.counts[State.SUBMITTING])
+            await until(lambda: runner.engine._door.trouble and not runner.table.counts[State.SUBMITTING])
             first = asked(manager)
             loop = asyncio.get_running_loop()
             began = loop.time()

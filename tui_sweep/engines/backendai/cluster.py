@@ -20,6 +20,8 @@ from tui_sweep.engines.backendai.backlog import Backlog
 from tui_sweep.engines.backendai.client import Client
 from tui_sweep.engines.backendai.configuration import read_configuration
 from tui_sweep.engines.backendai.disk import Disk
+from tui_sweep.engines.backendai.door import Door
+from tui_sweep.engines.backendai.ending import Ending
 from tui_sweep.engines.backendai.listing import Item
 from tui_sweep.engines.backendai.logs import Logs
 from tui_sweep.engines.backendai.outlook import Outlook
@@ -35,8 +37,6 @@ log = logging.getLogger(__name__)
 
 _KEPT_ENDS = 1000
 """Ended sessions that are remembered without a look into their folder."""
-_PATIENCE = 30.0
-"""Seconds that an accepted end may take until it is forced."""
 _REFUSED_PAUSE = 15.0
 """Seconds after a refusal for quota; something of ours that ends wakes us before."""
 _ANEW, _ANEW_LONGEST = 1.0, 60.0
@@ -76,10 +76,7 @@ class BackendaiEngine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._attending: dict[str, asyncio.Task[None]] = {}
         """Who starts and hears an interactive session, by name."""
-        self._barred: Barred | None = None
-        """Why the last creation was not even looked at; until one is, a single case at a time is sent."""
-        self._scout: str | None = None
-        """That case's session."""
+        self._door = Door()
         self._is_open = False
 
     async def open(self) -> None:
@@ -120,6 +117,7 @@ class BackendaiEngine:
         self._watch = Watch(
             self._client, self._prefix, finish=self._logs.finish, started=self._started, moved=self._moved
         )
+        self._ending = Ending(self._client, self._watch, is_over=self._ended.__contains__, go=self._go)
         self._is_open = True
         self._go(_kept_up("the watch", self._watch.run))
         self._go(_kept_up("the fetching of logs", self._logs.run))
@@ -140,20 +138,19 @@ class BackendaiEngine:
     def admit(self, spec: SessionSpec) -> Refusal | None:
         """Take a place in the backlog, or say that enough of ours wait already."""
         self._freed.clear()
-        if (barred := self._barred) is not None and (self._scout is not None or self._backlog.is_full):
-            return Refusal(str(barred), retry_after=barred.retry_after)
+        if (refusal := self._door.refusal(is_full=self._backlog.is_full)) is not None:
+            return refusal
         if self._backlog.is_full:
             count = len(self._backlog)
             verb = "session waits" if count == 1 else "sessions wait"
             return Refusal(f"{count} {verb} on the cluster already; sent as those start", retry_after=60.0)
-        if barred is not None:
-            self._scout = spec.name
+        self._door.expect(spec.name)
         self._backlog.add(spec.name, asyncio.get_running_loop().time())
         return None
 
     def withdraw(self, name: str) -> None:
         """Give back a place that was never used."""
-        self._relieve(name)
+        self._door.returned(name)
         session = self._watch.sessions.get(name)
         if session is None or not session.id:
             self._leave_backlog(name, started=False)
@@ -172,13 +169,10 @@ class BackendaiEngine:
         """Create a session, unless its name was used before."""
         async with self._submitting:
             try:
-                if (one := self._barred) is not None and self._scout != spec.name:
-                    raise Barred(str(one), one.problem, retry_after=one.retry_after)
+                self._door.check(spec.name)
                 await self._submit(spec)
             except Barred as barred:
-                if self._barred is None:
-                    log.warning("not let in any more: error=%s", barred)
-                self._barred = barred
+                self._door.shut(barred)
                 # nobody is woken: whoever was would be turned away as well, and at once
                 self._backlog.remove(spec.name, asyncio.get_running_loop().time(), started=False)
                 raise
@@ -188,7 +182,7 @@ class BackendaiEngine:
             else:
                 self._let_in()
             finally:
-                self._relieve(spec.name)
+                self._door.returned(spec.name)
 
     async def _submit(self, spec: SessionSpec) -> None:
         known = self._watch.sessions.get(spec.name)
@@ -249,24 +243,7 @@ class BackendaiEngine:
 
     async def cancel(self, name: str, *, grace: float) -> None:
         """Have a session terminated, whatever it does now."""
-        session = self._watch.sessions.get(name)
-        id_ = session.id if session is not None else ""
-        if not id_:
-            if name in self._ended:
-                return
-            items = [item for item in await listing.named(self._client, [name]) if item.status not in ENDED]
-            if not items:
-                return
-            id_ = items[-1].id
-        if session is not None:
-            session.cancelled = True
-        accepted = await self._client.terminate(id_, forced=False)
-        self._watch.hint(name)
-        insisting = self._insist(name, id_, grace, accepted=accepted, followed=session is not None)
-        if session is None:
-            await insisting  # nobody follows it: whoever asked for its end wants to know that it is gone
-        else:
-            self._go(insisting)
+        await self._ending.ask(name, grace=grace)
 
     async def find(self, specs: Sequence[SessionSpec]) -> dict[str, Report]:
         """What is known of these. They are watched from now on: an end is read meanwhile, and ``follow`` tells it."""
@@ -311,7 +288,9 @@ class BackendaiEngine:
                     session.name, None, time.time(), status=session.status, reason=reason, session=session.id
                 )
             )
-        facts = self._outlook.facts(waiting, trouble=self._trouble(), notes=self._notes())
+        facts = self._outlook.facts(
+            waiting, trouble=self._watch.trouble or self._door.trouble, notes=self._notes()
+        )
         return replace(facts, trouble=self._disk.trouble)
 
     # inside
@@ -345,19 +324,8 @@ class BackendaiEngine:
 
     def _let_in(self) -> None:
         """A server looked at what was asked: all others may be sent, too."""
-        if self._barred is not None:
-            log.warning("let in again")
-            self._barred = None
+        if self._door.open():
             self._freed.set()
-
-    def _relieve(self, name: str) -> None:
-        """Another may be sent to see whether we are let in."""
-        if self._scout == name:
-            self._scout = None
-
-    def _trouble(self) -> str | None:
-        """Why the server cannot be used now."""
-        return self._watch.trouble or (None if self._barred is None else str(self._barred))
 
     def _notes(self) -> list[str]:
         """What the kind of sessions in use cannot do."""
@@ -438,39 +406,6 @@ class BackendaiEngine:
             sent.write(folder, kept)
         except OSError:
             self._go(self._disk.insist(spec, write))
-
-    async def _insist(self, name: str, id_: str, grace: float, *, accepted: bool, followed: bool) -> None:
-        """Force an end that does not come. Servers before 26 do not end a session that is being prepared
-        unless they are forced; 26.9.6 takes the wish, and then was seen to need over four minutes."""
-        loop = asyncio.get_running_loop()
-        patience = max(grace, _PATIENCE if accepted else 5.0)
-        until, pause = loop.time() + patience, 1.0
-        while True:
-            await asyncio.sleep(max(until - loop.time(), 1.0) if accepted and followed else pause)
-            try:
-                if await self._is_ending(name):
-                    return
-                forced = loop.time() >= until
-                if forced or not accepted:
-                    accepted = await self._client.terminate(id_, forced=forced)
-                    self._watch.hint(name)
-            except EngineError as error:
-                log.warning("end not heard, asking again: session=%s error=%s", name, error)
-                pause = min(2 * pause, 15.0)
-                continue
-            pause = 1.0 if followed else 5.0
-            if forced:
-                patience = min(2 * patience, 600.0)
-                until = loop.time() + patience
-
-    async def _is_ending(self, name: str) -> bool:
-        """Whether a session has ended on the server. Raises EngineUnreachable."""
-        session = self._watch.sessions.get(name)
-        if session is not None:
-            return session.ending
-        if name in self._ended:
-            return True
-        return all(item.status in ENDED for item in await listing.named(self._client, [name]))
 
     def _moved(self, session: Session) -> None:
         """Something about a session changed."""
