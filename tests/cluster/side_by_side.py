@@ -203,6 +203,8 @@ class Comparison:
 
     def table(self) -> Iterator[str]:
         """The lines of the table, in Markdown."""
+        for client in self.clients.values():  # a first start compiles Python, and a cluster's first session lasts
+            self._hello(client, 1)
         yield f"| | {' | '.join(self.clients)} |"
         yield "|---|" + "---|" * len(self.clients)
         for count, clients in (
@@ -235,7 +237,7 @@ class Comparison:
         return taken
 
     def _hello(self, client: Client, count: int) -> Taken:
-        say(f"{count} cases: {' '.join(client.run)}")
+        say(f"{count} case{'s' if count != 1 else ''}: {' '.join(client.run)}")
         cases = ",".join(str(case) for case in range(1, count + 1))
         return self._settled(
             client.take("-c", HELLO, *SMALL, "-e", "CASENO=$X", f"--env-range=X=case:{cases}", IMAGE)
