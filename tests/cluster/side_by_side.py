@@ -203,7 +203,9 @@ class Comparison:
 
     def table(self) -> Iterator[str]:
         """The lines of the table, in Markdown."""
-        for client in self.clients.values():  # a first start compiles Python, and a cluster's first session lasts
+        for (
+            client
+        ) in self.clients.values():  # a first start compiles Python, and a cluster's first session lasts
             self._hello(client, 1)
         yield f"| | {' | '.join(self.clients)} |"
         yield "|---|" + "---|" * len(self.clients)

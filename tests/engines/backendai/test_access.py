@@ -17,6 +17,7 @@ from tui_sweep.engines import backendai
 from tui_sweep.engines.backendai import client as client_module
 from tui_sweep.engines.backendai.api import Api
 from tui_sweep.engines.backendai.client import Client
+from tui_sweep.engines.backendai.disk import Disk
 from tui_sweep.engines.backendai.listing import Item
 from tui_sweep.engines.backendai.logs import Logs
 from tui_sweep.engines.backendai.problems import Problem
@@ -161,7 +162,7 @@ def test_the_last_log_of_a_case_is_waited_for_while_nobody_is_let_in(tmp_path):
 
     spec = Bench(backendai, IMAGE, tmp_path).spec("true")
     item = Item("id", spec.name, "TERMINATED", None, {}, "SUCCESS", 1.0, 2.0, None)
-    report = run_jumping(Logs(Denying()).finish(Session(spec, id="id", ran=True), item))
+    report = run_jumping(Logs(Denying(), Disk()).finish(Session(spec, id="id", ran=True), item))
     assert denials == 0
     assert report.event is Event.SUCCEEDED
 

@@ -283,24 +283,6 @@ def test_a_session_that_nobody_follows_is_asked_to_end_until_it_is_gone(tmp_path
         assert asyncio.run(main(bench_at(manager, tmp_path, monkeypatch), manager)) == []
 
 
-def test_a_refused_look_for_a_session_says_nothing_about_it(bench, manager):
-    """Its create may have arrived: told as busy, the case would count as never begun."""
-
-    async def main():
-        spec = bench.spec("true")
-        spec.sink.create()
-        sent.write(spec.sink.folder, sent.Sent(kind="batch"))
-        async with bench.engine() as engine:
-            assert engine.admit(spec) is None
-            manager.do(
-                lambda m: m.faults.answer("POST /admin/gql", 503, UNAVAILABLE, content_type=PROBLEM, times=10)
-            )
-            with pytest.raises(EngineUnreachable):
-                await engine.submit(spec)
-
-    asyncio.run(main())
-
-
 def test_a_session_that_is_being_ended_is_not_told_any_more_why_it_waits(bench, manager):
     async def main():
         async with bench.engine() as engine:

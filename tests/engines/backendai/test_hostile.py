@@ -120,7 +120,7 @@ def test_figures_and_reasons_nested_deep_are_none():
     assert moment("2026-01-02") == 1767312000.0
 
 
-@pytest.mark.parametrize(("part", "method"), [(Watch, "_apply"), (Logs, "run")])
+@pytest.mark.parametrize(("part", "method"), [(Watch, "apply"), (Logs, "run")])
 def test_a_fault_of_ours_in_what_watches_is_logged_and_costs_no_case(
     bench, manager, monkeypatch, caplog, part, method
 ):

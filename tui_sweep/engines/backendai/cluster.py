@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from dataclasses import replace
 from typing import Any
 
-from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError, EngineUnreachable
+from tui_sweep.core.errors import EngineBusy, EngineDenied, EngineError
 from tui_sweep.core.session import Refusal, Report, SessionSpec, session_name
 from tui_sweep.core.states import ENDINGS, Event
 from tui_sweep.engines.backendai import carry, create, listing, sent, wrapper
@@ -189,12 +189,8 @@ class BackendaiEngine:
         if spec.name in self._ended or (known is not None and known.id):
             return
         earlier = sent.read(spec.sink.folder)
-        if earlier is not None:
-            try:
-                if earlier.end is not None or await self._found(spec) or earlier.id:
-                    return
-            except EngineBusy as busy:  # the look was refused, which tells nothing about the session
-                raise EngineUnreachable(str(busy)) from busy
+        if earlier is not None and (earlier.end is not None or await self._found(spec) or earlier.id):
+            return
         session = known or Session(spec)
         session.begun = earlier is not None
         try:
