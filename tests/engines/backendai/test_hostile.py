@@ -88,7 +88,8 @@ def test_half_a_character_in_a_status_does_not_end_the_runner(tmp_path, manager,
         async with running(begun(tmp_path, 1, command)) as runner:
             await until(lambda: runner.table.state_of(0) is State.RUNNING)
             session = manager.do(lambda m: m.sessions[0])
-            manager.do(lambda m: tell(m, session, 1, **{field: f"RUNNING{HALF}"}))
+            fault = manager.do(lambda m: tell(m, session, 1, **{field: f"RUNNING{HALF}"}))
+            await until(lambda: fault.met)
             await until(lambda: field != "status" or "ud800" in (runner.table.status.get(0) or "").lower())
             go.touch()
         return runner.table.state_of(0)
