@@ -58,7 +58,7 @@ test-cluster-all: $(VENV)/.installed-dev ## the same on each of the three, one a
 	  $(MAKE) test-cluster VERSION=$$version || status=1; \
 	done; exit $$status
 
-bench-cluster: $(VENV)/.installed-dev ## beside the official client on a real cluster: the table of the README, in 25 minutes
+bench-cluster: $(VENV)/.installed-dev ## beside the official client on a real cluster: the table of the README, in 20 minutes
 	$(BIN)/python -m tests.cluster.side_by_side
 
 screenshots: $(VENV)/.installed-dev ## pictures of a real run of the demo, into screenshots/
