@@ -21,7 +21,8 @@ class Clock:
     def __init__(self) -> None:
         self.ahead = 0.0
         """Seconds; negative where it is behind."""
-        self._date, self._written = "", 0.0
+        self._date: str | None = None
+        self._written = 0.0
         """The last Date that was read: of a thousand answers in a second it is parsed once."""
 
     def heard(self, date: str | None, sent: float, received: float) -> None:
