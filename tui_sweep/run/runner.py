@@ -320,7 +320,7 @@ class Runner:
 
     def _may_have_grown(self, report: Report, spec: SessionSpec) -> bool:
         """Whether a report without an event may mean that there is more output."""
-        return report.event is None and self.table.state_of(spec.case) not in _SILENT
+        return report.event is None and not report.over and self.table.state_of(spec.case) not in _SILENT
 
     async def committed(self) -> None:
         """Return when everything decided so far is on disk."""
