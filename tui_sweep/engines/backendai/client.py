@@ -343,10 +343,9 @@ class Client:
         may pass."""
         problem = problem_of(error)
         delay = _FIRST_DELAY * 2 ** (tries - 1) * random.uniform(0.5, 1.0)
-        was_sent = not isinstance(error, Unanswered) or error.sent
         if _is_dead(error):
             self._wire.rotate(endpoint)
-            if (safe or not was_sent) and tries < self._wire.endpoints:
+            if (safe or not error.sent) and tries < self._wire.endpoints:
                 return 0.0
         if not safe or tries >= _TRIES:
             return None
