@@ -19,6 +19,7 @@ from tui_sweep.run import runner as runner_module
 from tui_sweep.run.runner import Runner
 from tui_sweep.store import commands
 from tui_sweep.store.layout import StateDir
+from tui_sweep.store.output import Output
 from tui_sweep.store.sweeps import create, load
 from tui_sweep.view.follow import Follower
 
@@ -117,6 +118,38 @@ def test_output_that_an_engine_tells_of_is_seen_at_once(tmp_path, monkeypatch):
         spec.sink.stdout.write_bytes(b"hello\n")
         engine.report(spec.name, None, status="RUNNING")
         await until(lambda: runner.table.output_bytes[0] == 6)
+        engine.end(spec.name, 0)
+
+    asyncio.run(run(make(tmp_path, cases=1), engine, meanwhile=meanwhile))
+
+
+def test_only_a_case_that_may_write_is_sampled_also_after_it_was_sent_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "_SAMPLE", 1e-6)  # in each step
+    sampled = []
+    sample = Output.sample
+    monkeypatch.setattr(Output, "sample", lambda *args: (sampled.append(1), sample(*args))[1])
+    engine = FakeEngine()
+
+    async def steps(runner):
+        for _ in range(20):
+            runner._wake.set()
+            await asyncio.sleep(0)
+
+    async def meanwhile(runner):
+        await until(lambda: runner.table.counts[State.RUNNING] == 1)
+        (spec,) = engine.alive.values()
+        for size in (1, 2):
+            spec.sink.stdout.write_bytes(b"x" * size)
+            while runner.table.output_bytes[0] != size:
+                await steps(runner)
+            engine.report(spec.name, Event.ACCEPTED, status="PENDING")
+            await until(lambda: runner.table.counts[State.PENDING] == 1)
+            await steps(runner)
+            sampled.clear()
+            await steps(runner)
+            assert sampled == []
+            engine.report(spec.name, Event.STARTED, status="RUNNING")
+            await until(lambda: runner.table.counts[State.RUNNING] == 1)
         engine.end(spec.name, 0)
 
     asyncio.run(run(make(tmp_path, cases=1), engine, meanwhile=meanwhile))

@@ -61,7 +61,7 @@ _CROWD, _CROWD_SAMPLE = 250, 20.0
 One costs 15 us, so a thousand sleepers take 0.4 % of a core, and ten thousand 0.8. An engine that writes what
 comes from afar tells when it did: then there is one at once."""
 _SILENT = (State.SUBMITTING, State.PENDING)
-"""Cases in these have not begun to write."""
+"""Cases in these have not begun to write: they are not sampled."""
 _FACTS, _QUIET_FACTS = 1.0, 10.0
 """Seconds between two writings of the facts, while something happens and while nothing does."""
 _GATHER = 0.02
@@ -88,7 +88,9 @@ class Live:
     spec: SessionSpec
     output: Output
     grown: float
-    """UNIX seconds of the last sample that found more output."""
+    """UNIX seconds of the last sample that found more output, or of its start."""
+    is_sampled: bool = False
+    """Its next sample is planned."""
 
 
 class Runner:
@@ -258,7 +260,7 @@ class Runner:
                 if self._room is None or self._room.done():
                     self._room = self._spawn(self._until_room())
                 return
-            self._attend_to(Live(spec, output, time.time()))
+            self._live[index] = Live(spec, output, time.time())
             self._do(Admitted(index))
 
     async def _until_room(self) -> None:
@@ -300,7 +302,8 @@ class Runner:
 
     def take_over(self, spec: SessionSpec, output: Output) -> None:
         """Attend to a session that an earlier runner started."""
-        self._attend_to(Live(spec, output, time.time()))
+        live = self._live[spec.case] = Live(spec, output, time.time())
+        self._sample_if_writing(live, live.grown)
         self._spawn(attend(self, spec, adopted=True))
 
     def state(self, spec: SessionSpec) -> State:
@@ -309,13 +312,18 @@ class Runner:
 
     def tell(self, spec: SessionSpec, report: Report) -> None:
         """A report about an attempt."""
+        now = time.time()
         live = self._live.get(spec.case)
-        attended = live is not None and live.spec is spec
-        if live is not None and attended and (report.event in ENDINGS or self._may_have_grown(report, spec)):
-            self._sample_one(spec.case, live, time.time())
-        self._do(Told(spec.case, spec.attempt, report))
-        if attended and (report.event in ENDINGS or report.event is Event.REFUSED):
-            del self._live[spec.case]
+        if live is not None and live.spec is not spec:
+            live = None
+        if live is not None and (report.event in ENDINGS or self._may_have_grown(report, spec)):
+            self._sample_one(spec.case, live, now)
+        self._do(Told(spec.case, spec.attempt, report), now)
+        if live is not None:
+            if report.event in ENDINGS or report.event is Event.REFUSED:
+                del self._live[spec.case]
+            elif report.event is not None:
+                self._sample_if_writing(live, now)
         self._wake.set()
 
     def _may_have_grown(self, report: Report, spec: SessionSpec) -> bool:
@@ -365,10 +373,12 @@ class Runner:
 
     # -- output, facts, disk --------------------------------------------------------------------
 
-    def _attend_to(self, live: Live) -> None:
-        """Put an attempt among the live ones."""
-        self._live[live.spec.case] = live
-        self._plan_sample(live, live.grown)
+    def _sample_if_writing(self, live: Live, now: float) -> None:
+        """Sample an attempt from now on, if it may have begun to write."""
+        if not live.is_sampled and self.table.state_of(live.spec.case) not in _SILENT:
+            live.is_sampled = True
+            live.grown = now
+            self._plan_sample(live, now)
 
     def _plan_sample(self, live: Live, now: float) -> None:
         silence = now - live.grown
@@ -385,8 +395,10 @@ class Runner:
             index = live.spec.case
             if self._live.get(index) is not live:
                 continue  # it has ended since
-            if self.table.state_of(index) not in _SILENT:
-                self._sample_one(index, live, now)
+            if self.table.state_of(index) in _SILENT:
+                live.is_sampled = False  # it was sent back to waiting
+                continue
+            self._sample_one(index, live, now)
             self._plan_sample(live, now)
 
     def _sample_one(self, index: int, live: Live, now: float) -> None:
