@@ -45,17 +45,21 @@ def settled() -> str:
 
 
 @contextmanager
-def fresh() -> Iterator[Path]:
+def fresh(*, in_memory: bool = False) -> Iterator[Path]:
     """A temporary folder that is home and state for whatever is started in it.
 
     It is on the disk, as a user's state is; left there for who named BENCH_FOLDER to remove when all is measured.
-    The run-time directory is in memory, as the one of a user who is logged in.
+    ``in_memory``: where that can be, it is in memory, as the run-time directory of a user who is logged in is.
     """
     memory = "/dev/shm" if os.path.ismount("/dev/shm") else None
     together = os.environ.get("BENCH_FOLDER")
-    name = tempfile.mkdtemp(dir=together) if together else settled()
+    is_ours = (in_memory and memory is not None) or not together
+    if in_memory and memory is not None:
+        name = tempfile.mkdtemp(prefix="sweep-tui-bench-", dir=memory)
+    else:
+        name = tempfile.mkdtemp(dir=together) if together else settled()
     with ExitStack() as leaving:
-        if not together:
+        if is_ours:
             leaving.callback(shutil.rmtree, name, ignore_errors=True)
         run = leaving.enter_context(
             tempfile.TemporaryDirectory(prefix="sweep-tui-bench-", dir=memory, ignore_cleanup_errors=True)
