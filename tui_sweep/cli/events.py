@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -76,14 +77,16 @@ class Lines:
 
     def line(self, table: CaseTable, index: int) -> str:
         """How a case ended, in one line."""
-        row, state = table.row(index), table.state_of(index)
-        took = f"{row.ended - row.started:.1f}s" if row.started and row.ended else "-"
+        state, why = table.state_of(index), table.reason(index)
+        seconds = table.ended.item(index) - table.started.item(index)
+        took = "-" if math.isnan(seconds) else f"{seconds:.1f}s"
         shown = self._mask.masked(self._plan.values(index))
-        variables = plain(" ".join(f"{name}={value}" for name, value in shown.items()))
-        reason = f"  {plain(row.reason)}" if row.reason else ""
+        variables = plain(" ".join([f"{name}={value}" for name, value in shown.items()]))
+        reason = f"  {plain(why)}" if why else ""
         said = ""
-        if row.output_bytes:
-            said = last_line(tail(f"{self._folder.attempt(index, row.attempt)}/stdout", _TAIL))[:_LONGEST]
+        if table.output_bytes.item(index):
+            folder = self._folder.attempt(index, table.attempt.item(index))
+            said = last_line(tail(f"{folder}/stdout", _TAIL))[:_LONGEST]
         width = len(f"{len(table):,}")
         return (
             f"[{self._ended:>{width},}/{len(table):,}] #{index} {state.word:<9} {took:>7}  {variables}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from tui_sweep.core.sweep import Sweep
@@ -11,6 +12,7 @@ _TELLING = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 MASKED = "****"
 
 
+@functools.lru_cache(256)
 def is_telling(name: str) -> bool:
     """Whether a name says that its value is a secret (CONTRACT)."""
     return any(word in name.upper() for word in _TELLING)

@@ -21,8 +21,8 @@ STREAM = (
 EVENTS = [("session_started", '{"sessionName":"가나"}'), ("message", "one\n two\n"), ("old", "mac")]
 
 
-def events(*chunks: bytes) -> list[tuple[str, str]]:
-    stream = EventStream()
+def events(*chunks: bytes, unread: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    stream = EventStream(unread)
     return [event for chunk in chunks for event in stream.feed(chunk)]
 
 
@@ -53,6 +53,22 @@ def test_events_as_managers_write_them_are_read_among_others():
         b"event: \ndata: 3\n\nevent: c\ndata: 4\n\nevent: d\r\n",
         b"data: 5\r\n\r\nevent: e\ndata: 6\n\n",
     ) == [("a", "1"), ("b", " 2"), ("\ufffd", ""), ("message", "3"), ("c", "4"), ("d", "5"), ("e", "6")]
+
+
+UNREAD = b"".join(
+    b"event: %b\ndata: %d\n\n" % (name, number)
+    for number, name in enumerate(
+        (b"kernel_up", b"a", b"kernel_", b"a+b", b"kernel", b"kernel_x", b"aab", b"a+")
+    )
+)
+
+
+@given(st.lists(st.integers(0, len(UNREAD)), max_size=20).map(sorted))
+def test_what_nobody_reads_is_passed_over_wherever_the_stream_is_cut(cuts):
+    edges = [0, *cuts, len(UNREAD)]
+    chunks = [UNREAD[a:b] for a, b in pairwise(edges)]
+    assert events(*chunks, unread=("kernel_", "a+")) == [("a", "1"), ("kernel", "4"), ("aab", "6")]
+    assert len(events(*chunks)) == 8
 
 
 def test_what_is_no_utf8_is_shown_as_such():

@@ -35,6 +35,14 @@ def test_what_was_learned_last_counts(tmp_path: Path) -> None:
     assert (tmp_path / "exit").read_text() == "3\n"
 
 
+def test_a_first_word_is_kept_once(tmp_path: Path) -> None:
+    assert sent.begin(tmp_path, Sent(kind="interactive"))
+    assert not sent.begin(tmp_path, Sent())
+    assert sent.read(tmp_path) == Sent(kind="interactive")
+    with pytest.raises(FileNotFoundError):
+        sent.begin(tmp_path / "absent", Sent())
+
+
 def test_an_end_without_a_code_leaves_no_exit_file(tmp_path: Path) -> None:
     end = Report("s-1", Event.VANISHED, 1700000000.5, reason="agent lost", session=ID)
     sent.write_end(tmp_path, end)

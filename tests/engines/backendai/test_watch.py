@@ -12,6 +12,8 @@ import pytest
 from tests.engines.backendai.clocks import run_jumping
 from tests.engines.backendai.manager import IMAGE
 from tests.engines.contract import Bench
+from tui_sweep.core.session import Report
+from tui_sweep.core.states import Event
 from tui_sweep.engines import backendai
 from tui_sweep.engines.backendai.session import Session
 from tui_sweep.engines.backendai.verdicts import Unanswered
@@ -56,6 +58,44 @@ def test_a_stream_that_closes_at_once_is_opened_less_and_less_often(tmp_path, ho
     run_jumping(main())
     assert least <= server.counts["streams"] <= most
     assert server.counts["lists"] <= seconds / 4 + server.counts["streams"] + 1
+
+
+class Ended(Flapping):
+    """A server whose one session has ended."""
+
+    async def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        item = {"session_id": "id", "name": self.name, "status": "TERMINATED"}
+        return {"compute_session_list": {"total_count": 1, "items": [item]}}
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_that_a_session_is_over_is_told_before_its_end_only_where_a_limit_could_strike(tmp_path, is_limited):
+    spec = Bench(backendai, IMAGE, tmp_path).spec("true")
+    end = Report(spec.name, Event.SUCCEEDED, 1.0)
+
+    async def finish(session, item):
+        return end
+
+    async def main():
+        watch = Watch(
+            Ended(60.0, spec.name),
+            spec.name,
+            finish=finish,
+            started=lambda _: None,
+            moved=lambda _: None,
+            is_limited=is_limited,
+        )
+        session = Session(spec, id="id", confirmed=0.1)
+        watch.add(session)
+        watching = asyncio.create_task(watch.run())
+        told = []
+        while not told or told[-1] is not end:
+            told.append((await session.told(len(told)))[1])
+        watching.cancel()
+        return [(report.over, report.event) for report in told]
+
+    over = [(True, None)] if is_limited else []
+    assert run_jumping(main()) == [*over, (False, Event.SUCCEEDED)]
 
 
 def test_a_trouble_is_over_when_there_is_nothing_left_to_ask_about(tmp_path):

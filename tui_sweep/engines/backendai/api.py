@@ -103,12 +103,12 @@ class Api:
         except EngineError as error:
             problem = problem_of(error)
             if problem is not None and problem.kind == "session-already-exists":
-                data = problem.data if isinstance(problem.data, Mapping) else {}
+                data = problem.data if isinstance(problem.data, dict) else {}
                 if isinstance(data.get("existingSessionId"), str):
                     return plain(data["existingSessionId"])
             raise
         told = answer.json()
-        if not isinstance(told, Mapping) or not isinstance(told.get("sessionId"), str):
+        if not isinstance(told, dict) or not isinstance(told.get("sessionId"), str):
             raise EngineUnreachable("the server made a session and did not name it")
         return plain(told["sessionId"])
 
@@ -143,8 +143,8 @@ class Api:
                 return None
             raise
         told = answer.json()
-        result = told.get("result") if isinstance(told, Mapping) else None
-        text = result.get("logs") if isinstance(result, Mapping) else None
+        result = told.get("result") if isinstance(told, dict) else None
+        text = result.get("logs") if isinstance(result, dict) else None
         return text if isinstance(text, str) else None
 
     async def run(self, id_: str, run: str, command: str | None) -> Told:
@@ -158,8 +158,8 @@ class Api:
             body |= {"mode": "batch", "options": {"clean": "", "build": "", "exec": command}}
         answer = await self._client.request("POST", f"/session/{id_}", body=body, priority=Priority.RUN)
         told = answer.json()
-        result = told.get("result") if isinstance(told, Mapping) else None
-        if not isinstance(result, Mapping) or not isinstance(result.get("status"), str):
+        result = told.get("result") if isinstance(told, dict) else None
+        if not isinstance(result, dict) or not isinstance(result.get("status"), str):
             raise EngineUnreachable("the server does not say what became of a run")
         code = result.get("exitCode")
         return Told(result["status"], code if isinstance(code, int) else None, _stdout(result.get("console")))

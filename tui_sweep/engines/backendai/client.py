@@ -42,11 +42,15 @@ from tui_sweep.engines.backendai.verdicts import (
 
 log = logging.getLogger(__name__)
 
+_decoded = json.JSONDecoder().decode
+"""``json.loads`` of a text, without its many options: there are five events a case."""
 _SAFE = frozenset(("GET", "HEAD", "DELETE"))
 _TRIES = 3
 """Times that a safe request is sent, at most."""
 _FIRST_DELAY = 0.5
 """Seconds before the second time; doubled before each further one, and cut by up to a half at random."""
+_WORDS = {priority: priority.name.lower() for priority in Priority}
+"""As ``counts`` names them."""
 _SECONDS = {
     Priority.TERMINATE: 60.0,
     Priority.STATUS: 30.0,
@@ -155,7 +159,7 @@ class Client:
         if text is None and body is not None:
             text = json.dumps(body).encode()
         wish = Wish(method, path, query or {}, text, form)
-        named = body if isinstance(body, Mapping) else {}
+        named = body if isinstance(body, dict) else {}
         safe = method in _SAFE if is_safe is None else is_safe
         seconds = timeout or _SECONDS[priority]
         tries = 0
@@ -200,7 +204,7 @@ class Client:
         with an EngineError when the stream breaks off or falls silent.
         """
         endpoint = self._wire.endpoint
-        parser = EventStream()
+        parser = EventStream(unread)
         with self._left_if_dead(endpoint):
             async with AsyncExitStack() as stack:
                 async with self._turn(Priority.STATUS, "stream"):
@@ -212,7 +216,7 @@ class Client:
                 yield "", {}
                 async for chunk in chunks:
                     for name, text in _fed(parser, chunk, answer.host):
-                        if not name.startswith(unread) and (data := _data(text)) is not None:
+                        if (data := _data(text)) is not None:
                             yield name, data
         raise Unanswered(f"{answer.host} ended the event stream")
 
@@ -248,7 +252,7 @@ class Client:
         self, wish: Wish, endpoint: str, priority: Priority, seconds: float, body: Mapping[str, Any]
     ) -> Answer:
         await self._pace.enter(priority)
-        self.counts[priority.name.lower()] += 1
+        self.counts[_WORDS[priority]] += 1
         began, sent = time.perf_counter(), time.time()
         status: object = "no answer"
         largest = LARGEST_LOG if priority is Priority.LOGS else LARGEST_ANSWER
@@ -390,7 +394,7 @@ def _fed(parser: EventStream, chunk: bytes, host: str) -> list[tuple[str, str]]:
 def _data(text: str) -> dict[str, Any] | None:
     """An event's data; None for what no manager sends."""
     try:
-        data = json.loads(text)
+        data = _decoded(text)
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

@@ -115,7 +115,12 @@ class BackendaiEngine:
         self._logs = Logs(self._client, self._disk)
         self._runs = Runs(self._client, self._logs, lambda session: self._startup(session.spec))
         self._watch = Watch(
-            self._client, self._prefix, finish=self._logs.finish, started=self._started, moved=self._moved
+            self._client,
+            self._prefix,
+            finish=self._logs.finish,
+            started=self._started,
+            moved=self._moved,
+            is_limited=sweep.timeout is not None or sweep.max_wait is not None,
         )
         self._ending = Ending(self._client, self._watch, is_over=self._ended.__contains__, go=self._go)
         self._is_open = True
@@ -188,17 +193,17 @@ class BackendaiEngine:
         known = self._watch.sessions.get(spec.name)
         if spec.name in self._ended or (known is not None and known.id):
             return
-        earlier = sent.read(spec.sink.folder)
-        if earlier is not None and (earlier.end is not None or await self._found(spec) or earlier.id):
-            return
         session = known or Session(spec)
-        session.begun = earlier is not None
         try:
+            if await self._was_sent(session):
+                return
             try:
                 id_ = await self._create(session)
             except EngineDenied as denied:
                 if not self._may_be_interactive(session, denied):
                     raise
+                session.kind = self._kind
+                sent.write(spec.sink.folder, sent.Sent(kind=session.kind))
                 id_ = await self._create(session)
         except Barred:
             raise
@@ -291,12 +296,27 @@ class BackendaiEngine:
 
     # inside
 
-    async def _create(self, session: Session) -> str:
-        """Ask for a session of the kind that is made now; its id. Raises EngineError."""
+    async def _was_sent(self, session: Session) -> bool:
+        """Whether a process before this one made the session; if not, that it is going to be made is on disk.
+
+        Raises OSError, EngineUnreachable.
+        """
         spec = session.spec
         session.kind = self._kind
+        intent = sent.Sent(kind=session.kind)
+        session.begun = not sent.begin(spec.sink.folder, intent)
+        if not session.begun:
+            return False
+        earlier = sent.read(spec.sink.folder)
+        if earlier is not None and (earlier.end is not None or await self._found(spec) or earlier.id):
+            return True
+        sent.write(spec.sink.folder, intent)
+        return False
+
+    async def _create(self, session: Session) -> str:
+        """Ask for a session of its kind; its id. Raises EngineError."""
+        spec = session.spec
         startup = self._startup(spec)  # of an interactive one, too: if it is too long, nothing is made
-        sent.write(spec.sink.folder, sent.Sent(kind=session.kind))
         body = create.body(
             self._requested,
             self._client.dialect,
@@ -406,15 +426,17 @@ class BackendaiEngine:
     def _moved(self, session: Session) -> None:
         """Something about a session changed."""
         self._outlook.stir()
-        if session.ended or event(session.status) is Event.ACCEPTED:
+        ended = session.ended
+        waits = not ended and event(session.status) is Event.ACCEPTED
+        if ended or waits:
             self._leave(session)
-        if session.ended:
+        if ended:
             self._disk.fine(session)
             self._ended[session.name] = session
             while len(self._ended) > _KEPT_ENDS:
                 self._ended.popitem(last=False)
-        if session.ended or event(session.status) is not Event.ACCEPTED:
-            self._leave_backlog(session.name, started=not session.ended)
+        if not waits:
+            self._leave_backlog(session.name, started=not ended)
         elif session.status:
             self._backlog.add(session.name, asyncio.get_running_loop().time())
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 LONGEST = 1 << 20
 """Bytes of one event. Those of a manager have some hundred."""
 
-_USUAL = re.compile(rb"event: ([^\r\n]+)\r?\ndata: ([^\r\n]*)\r?\n\r?\n")
-"""A whole event as managers write it: a fifth of what its lines take one by one."""
-
 
 class EventStream:
     """Turns the bytes of a stream into (name, data) of each event."""
 
-    def __init__(self) -> None:
+    def __init__(self, unread: tuple[str, ...] = ()) -> None:
+        """Events whose names begin like one of ``unread`` are passed over."""
+        self._unread = unread
+        self._usual = _usual(unread)
         self._rest = bytearray()
         """The beginning of a line whose end has not come."""
         self._after_return = False
@@ -33,9 +34,10 @@ class EventStream:
         found = []
         at = 0
         if self._is_between and len(chunk) <= LONGEST:
-            while (usual := _USUAL.match(chunk, at)) is not None:
-                found.append((usual[1].decode("utf-8", "replace"), usual[2].decode("utf-8", "replace")))
+            while (usual := self._usual.match(chunk, at)) is not None and usual.end() > at:
                 at = usual.end()
+                if usual[1] is not None:
+                    found.append((usual[1].decode("utf-8", "replace"), usual[2].decode("utf-8", "replace")))
         lines = chunk[at:].splitlines(keepends=True)
         rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
         for line in lines:
@@ -72,10 +74,22 @@ class EventStream:
         return None
 
     def _complete(self) -> tuple[str, str] | None:
-        event = (self._name or "message", "\n".join(self._data)) if self._data else None
+        name, data = self._name or "message", "\n".join(self._data)
+        is_read = bool(self._data) and not name.startswith(self._unread)
         self._name, self._size = "", 0
         self._data.clear()
-        return event
+        return (name, data) if is_read else None
+
+
+@functools.lru_cache(16)
+def _usual(unread: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Whole events as managers write them, up to one that is read: a tenth of what their lines take one by one.
+
+    Its groups, the name and the data, are None behind the last event that is whole.
+    """
+    names = b"|".join(re.escape(name.encode()) for name in unread)
+    passed = rb"(?:event: (?:%b)[^\r\n]*\r?\ndata: [^\r\n]*\r?\n\r?\n)*+" % names if unread else b""
+    return re.compile(passed + rb"(?:event: ([^\r\n]+)\r?\ndata: ([^\r\n]*)\r?\n\r?\n)?")
 
 
 def _text(value: bytes) -> str:

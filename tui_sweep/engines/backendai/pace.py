@@ -65,7 +65,8 @@ class Pace:
         """Return when a request may go out; ``leave`` is due when it is over, however it ends."""
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting[priority].append(turn)
-        self._next()
+        if self._in_flight[priority] < _AT_ONCE[priority]:  # else one that leaves lets it go
+            self._next()
         try:
             await turn
         except asyncio.CancelledError:
@@ -96,8 +97,8 @@ class Pace:
 
     def accepted(self) -> None:
         """A request was not refused for its rate."""
-        if self._loop.time() >= self._paused_until:  # else it went out before the refusal
-            self._pause = 0.0
+        if (self._pause or self._starved) and self._loop.time() >= self._paused_until:
+            self._pause = 0.0  # else it went out before the refusal
             self._starved = False
 
     def refused(self) -> float:

@@ -90,8 +90,14 @@ class Receiver:
     def __init__(self, sink: Sink) -> None:
         """Raises OSError. What the files hold is known from the first log on."""
         self._sink = sink
-        self._notes = f"{sink.folder}/gaps"
-        self._files: dict[Stream, _File] = {"out": _File(str(sink.stdout)), "err": _File(str(sink.stderr))}
+        folder = str(sink.folder)
+        self._notes = f"{folder}/gaps"
+        self._files: dict[Stream, _File] = {
+            "out": _File(f"{folder}/stdout"),
+            "err": _File(f"{folder}/stderr"),
+        }
+        self._written = 0
+        """Bytes of both streams that were written by this process."""
         self._run: str | None = None
         self._began = False
         self._ended: End | None = None
@@ -123,8 +129,8 @@ class Receiver:
         self._last = last
         has_begun = False
         self.log_bytes = len(text)
+        before = self._written
         with self._opened():
-            before = self._written()
             for frame in frames(_one_start(text)):
                 has_begun = True
                 self._take(frame)
@@ -133,9 +139,7 @@ class Receiver:
                     if file.total is not None and file.total > file.next:
                         self._note(file, file.total, file.total - file.next)
         noise = "" if self._began else _tail(text)
-        received = Received(
-            self._ended, self._written() - before, self.missing, self._began, has_begun, noise
-        )
+        received = Received(self._ended, self._written - before, self.missing, self._began, has_begun, noise)
         self.final = received if self._ended is not None else None
         return received
 
@@ -245,6 +249,7 @@ class Receiver:
         if file.pending:
             data, file.pending = b"".join(file.pending), []
             self._append(file, data)
+            self._written += len(data)
 
     def _append(self, file: _File, data: bytes) -> None:
         """At the end of the file; what of it cannot be written is taken again the next time."""
@@ -252,9 +257,6 @@ class Receiver:
             done = os.write(file.target, data)
             file.size += done
             data = data[done:]
-
-    def _written(self) -> int:
-        return sum(file.size - sum(len(gap.text) for gap in file.gaps) for file in self._files.values())
 
     # the sidecar
 

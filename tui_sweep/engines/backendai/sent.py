@@ -69,15 +69,27 @@ def _record(line: bytes) -> Sent | None:
     return sent
 
 
+def begin(folder: Path, sent: Sent) -> bool:
+    """Keep it where nothing was kept before; False, and nothing is done, where something was. Raises OSError."""
+    try:
+        _write(f"{folder}/session", _line(sent), os.O_EXCL)
+    except FileExistsError:
+        return False
+    return True
+
+
 def write(folder: Path, sent: Sent) -> None:
     """Keep it. Raises OSError; what was kept before then still is."""
+    _write(f"{folder}/session", _line(sent), os.O_APPEND)
+
+
+def _line(sent: Sent) -> bytes:
     record: dict[str, Any] = {"id": sent.id}
     if sent.kind == "interactive":
         record["kind"] = sent.kind
     if sent.end is not None:
         record["end"] = sent.end
-    line = b"\n" + json.dumps(record).encode()  # a line of its own even behind half of one
-    _write(f"{folder}/session", line, os.O_APPEND)
+    return b"\n" + json.dumps(record).encode()  # a line of its own even behind half of one
 
 
 def write_end(folder: Path, report: Report) -> None:

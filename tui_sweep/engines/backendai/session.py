@@ -73,7 +73,7 @@ class Session:
     @property
     def ended(self) -> bool:
         """Its end was told; nothing more comes."""
-        return self.last is not None and self.last.event in ENDINGS
+        return bool(self.unheard) and self.unheard[-1].event in ENDINGS
 
     @property
     def last(self) -> Report | None:

@@ -55,13 +55,16 @@ class Watch:
         finish: Finish,
         started: Callable[[Session], None],
         moved: Callable[[Session], None],
+        is_limited: bool = True,
     ) -> None:
-        """``finish`` reads a session's end; ``started`` hears of one that runs; ``moved`` of each change."""
+        """``finish`` reads a session's end; ``started`` hears of one that runs; ``moved`` of each change.
+        ``is_limited``: a limit of time may strike a case while its end is being read."""
         self._client = client
         self._prefix = prefix
         self._finish = finish
         self._started = started
         self._moved = moved
+        self._is_limited = is_limited
         self.sessions: dict[str, Session] = {}
         """Those whose end was not told yet, by name."""
         self._by_id: dict[str, str] = {}
@@ -145,7 +148,8 @@ class Watch:
             opened = math.inf
             try:
                 async for name, data in self._client.events():
-                    opened = min(opened, loop.time())
+                    if opened is math.inf:
+                        opened = loop.time()
                     self._heard(name, data)
             except EngineError as error:
                 log.info("event stream lost: error=%s", error)
@@ -302,7 +306,9 @@ class Watch:
     def _end(self, session: Session, item: Item) -> None:
         session.ending = True
         session.status, session.info = item.status, item.info
-        session.tell(Report(session.name, None, time.time(), status=item.status, session=item.id, over=True))
+        if self._is_limited:
+            now = time.time()
+            session.tell(Report(session.name, None, now, status=item.status, session=item.id, over=True))
         task = asyncio.get_running_loop().create_task(self._read_end(session, item))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)

@@ -72,7 +72,7 @@ def startup(
         "work": work,
         "cgroup": cgroup,
         "cgroups": cgroups,
-        "tools": " ".join(_tools(load, env)),
+        "tools": _tools(load.kind, has_load=bool(load.environ), has_odd=any(map(_is_odd, env))),
         "shell": language.shell,
         "default": "build" if plan.builds_by_default else "",
         "kind": plan.kind,
@@ -123,14 +123,10 @@ def _is_odd(name: str) -> bool:
     return _IDENTIFIER.fullmatch(name) is None or name in _OF_SHELLS
 
 
-def _tools(load: Load, env: Mapping[str, str]) -> Iterator[str]:
-    yield from _TOOLS
-    if load.environ:
-        yield "gzip"
-    if load.kind == "files":
-        yield "tar"
-    if any(_is_odd(name) for name in env):
-        yield "env"
+def _tools(carried: str, *, has_load: bool, has_odd: bool) -> str:
+    """The programs that it takes, apart from those of the case."""
+    more = (("gzip", has_load), ("tar", carried == "files"), ("env", has_odd))
+    return " ".join((*_TOOLS, *(name for name, is_needed in more if is_needed)))
 
 
 def _environment(env: Mapping[str, str], language: Interpreter, plan: Steps) -> Iterator[str]:
@@ -140,9 +136,7 @@ def _environment(env: Mapping[str, str], language: Interpreter, plan: Steps) -> 
     if plan.builds_by_default and language.language == "python":
         yield f'if [ -e setup.py ]; then export PYTHONPATH="$PWD/{SITE}${{PYTHONPATH:+:$PYTHONPATH}}"; fi'
     for name, value in env.items():
-        if not _is_odd(name) and (len(value) <= _LONGEST_SHOWN or not _is_plain(name, value)):
-            assigned = _assigned(name, value)
-            yield from (f"export {assigned[0]}",) if len(assigned) == 1 else (*assigned, f"export {name}")
+        yield from _exported(name, value)
     yield "}"
     yield "_sweep_command() {"
     words = []
@@ -151,6 +145,15 @@ def _environment(env: Mapping[str, str], language: Interpreter, plan: Steps) -> 
         yield from _assigned(f"_sweep_v{number}", f"{name}={value}")
     yield f'_sweep_start {" ".join(["env", "--", *words, ""]) if words else ""}"$@"'
     yield "}"
+
+
+@functools.lru_cache(64)
+def _exported(name: str, value: str) -> tuple[str, ...]:
+    """Lines that export a variable; none where the body's ``environ`` alone has it, or no shell can."""
+    if _is_odd(name) or (len(value) > _LONGEST_SHOWN and _is_plain(name, value)):
+        return ()
+    assigned = _assigned(name, value)
+    return (f"export {assigned[0]}",) if len(assigned) == 1 else (*assigned, f"export {name}")
 
 
 def _unpacking(carried: str, variables: tuple[str, ...]) -> Iterator[str]:
@@ -178,16 +181,17 @@ def _unpacking(carried: str, variables: tuple[str, ...]) -> Iterator[str]:
     yield "}"
 
 
-def _assigned(name: str, text: str) -> list[str]:
+@functools.lru_cache(64)
+def _assigned(name: str, text: str) -> tuple[str, ...]:
     """Lines that set a shell variable to any text. What cannot be seen, or be sent, is spelled in octal."""
     if text.replace("\n", "").replace("\t", "").isprintable():
-        return [f"{name}={_quoted(text)}"]
+        return (f"{name}={_quoted(text)}",)
     spelled = "".join(
         chr(byte) if 32 <= byte < 127 and byte not in b"%\\'" else f"\\{byte:03o}"
         for byte in text.encode("utf-8", "surrogateescape")
     )
     # the dot keeps the newlines at the end, which $( ) would take away
-    return [f"{name}=$(printf '{spelled}.')", f"{name}=${{{name}%.}}"]
+    return f"{name}=$(printf '{spelled}.')", f"{name}=${{{name}%.}}"
 
 
 def _quoted(text: str) -> str:
