@@ -15,6 +15,7 @@ from tui_sweep.engines.backendai.pace import Priority
 from tui_sweep.engines.backendai.verdicts import problem_of
 
 _NO_NEWS = (
+    "session_preparing",
     "session_prepared",
     "session_creating",
     "session_success",

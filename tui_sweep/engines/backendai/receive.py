@@ -329,8 +329,10 @@ def _one_start(text: str) -> str:
     A server that is restarted while a session comes up starts its command once more in the same container
     (seen on 26.9.6); the second start is cut off when the first one's end ends the session.
     """
-    if text.count(_BEGIN) + text.count(_END) < 2:
-        return text
+    first = text.find(_BEGIN)
+    if first == text.rfind(_BEGIN):  # one, or none
+        end = text.find(_END) if first >= 0 else -1
+        return text if end < 0 else text[first:] if first < end else text[:first]
     begun = [0, *(match.start() for match in re.finditer(_BEGIN, text)), len(text)]
     starts = [text[first:last] for first, last in itertools.pairwise(begun)]
     return next((start for start in starts if _END in start), starts[-1])
