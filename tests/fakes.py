@@ -12,6 +12,8 @@ from tui_sweep.engines.base import Facts
 class FakeEngine:
     """Sessions are names; a test ends them with ``report``, or all end by themselves with ``auto``."""
 
+    tells_growth = False
+
     def __init__(self, room=1000, auto=None):
         self.capacity = room
         self.auto = auto

@@ -1,7 +1,7 @@
 """What a runner costs while 10,000 sessions of a cluster run and wait and nothing changes.
 
 The stand-in manager has room for 9,900 of them; the rest waits there. The time that is watched begins as soon as
-all have come so far, and is long enough for what a runner does now and then: two looks into the log of each that
+all have come so far, and is long enough for what a runner does now and then: a look into the log of each that
 runs, one reading of the whole list. The peer is the official client with as many sessions as it keeps at once.
 """
 

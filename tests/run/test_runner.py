@@ -55,6 +55,13 @@ async def run(folder, engine, observer=None, meanwhile=None):
     return runner
 
 
+async def steps(runner):
+    """Twenty steps of a runner."""
+    for _ in range(20):
+        runner._wake.set()
+        await asyncio.sleep(0)
+
+
 async def until(condition):
     """Wait for something that the runner does, without a clock."""
     while not condition():
@@ -108,14 +115,17 @@ def test_what_an_engine_tells_of_a_case_is_heard_to_its_end(tmp_path):
     assert dropped == []
 
 
-def test_output_that_an_engine_tells_of_is_seen_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner_module, "_SAMPLE", 1e6)
+def test_output_that_an_engine_tells_of_is_seen_at_once_and_not_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner_module, "_SAMPLE", 1e-6)
     engine = FakeEngine()
+    engine.tells_growth = True
 
     async def meanwhile(runner):
         await until(lambda: runner.table.counts[State.RUNNING] == 1)
         (spec,) = engine.alive.values()
         spec.sink.stdout.write_bytes(b"hello\n")
+        await steps(runner)
+        assert runner.table.output_bytes[0] == 0
         engine.report(spec.name, None, status="RUNNING")
         await until(lambda: runner.table.output_bytes[0] == 6)
         engine.end(spec.name, 0)
@@ -129,11 +139,6 @@ def test_only_a_case_that_may_write_is_sampled_also_after_it_was_sent_back(tmp_p
     sample = Output.sample
     monkeypatch.setattr(Output, "sample", lambda *args: (sampled.append(1), sample(*args))[1])
     engine = FakeEngine()
-
-    async def steps(runner):
-        for _ in range(20):
-            runner._wake.set()
-            await asyncio.sleep(0)
 
     async def meanwhile(runner):
         await until(lambda: runner.table.counts[State.RUNNING] == 1)

@@ -62,6 +62,9 @@ class Facts:
 class Engine(Protocol):
     """One engine at work for one sweep. All methods are called from one event loop."""
 
+    tells_growth: bool
+    """It writes the output itself, and tells each time with a report: nobody has to look for more."""
+
     async def open(self) -> None:
         """Reach it. Raises EngineDenied or EngineUnreachable."""
         ...

@@ -303,6 +303,8 @@ class Runner:
     def take_over(self, spec: SessionSpec, output: Output) -> None:
         """Attend to a session that an earlier runner started."""
         live = self._live[spec.case] = Live(spec, output, time.time())
+        if self.state(spec) not in _SILENT:
+            self._sample_one(spec.case, live, live.grown)
         self._sample_if_writing(live, live.grown)
         self._spawn(attend(self, spec, adopted=True))
 
@@ -374,7 +376,9 @@ class Runner:
     # -- output, facts, disk --------------------------------------------------------------------
 
     def _sample_if_writing(self, live: Live, now: float) -> None:
-        """Sample an attempt from now on, if it may have begun to write."""
+        """Sample an attempt from now on, if it may have begun to write and nobody tells when it does."""
+        if self.engine.tells_growth:
+            return
         if not live.is_sampled and self.table.state_of(live.spec.case) not in _SILENT:
             live.is_sampled = True
             live.grown = now

@@ -785,6 +785,26 @@ def test_a_manager_that_is_restarted_in_the_middle_costs_no_case(bench, manager)
 
 
 @pytest.mark.parametrize("kind", ["batch", "interactive"])
+def test_that_output_came_is_told_while_the_case_runs(bench, kind):
+    bench.ask(type=kind)
+
+    async def main():
+        async with bench.engine() as engine, asyncio.timeout(60):
+            gate = bench.root / "gate"
+            spec = bench.spec(f"echo first; while [ ! -e {gate} ]; do sleep 0.05; done")
+            engine.watch([spec.name])
+            await start(engine, spec)
+            reports = []
+            async for report in engine.follow(spec):
+                reports.append(report)
+                if report.event is None and spec.sink.stdout.exists() and spec.sink.stdout.read_bytes():
+                    gate.touch()
+            return reports[-1].event
+
+    assert asyncio.run(main()) is Event.SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", ["batch", "interactive"])
 def test_a_session_that_is_sent_back_says_so_and_runs_once_more(bench, manager, kind):
     bench.ask(type=kind)
 

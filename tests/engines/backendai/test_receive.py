@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -134,6 +136,17 @@ def test_a_log_without_frames_gives_its_last_lines(sink: Output) -> None:
     assert len(received.noise.splitlines()) == 20
     assert received.noise.splitlines()[-1] == "sh: 1: Syntax error"
     assert Receiver(sink).take("").noise == ""
+
+
+def test_a_log_that_has_nothing_new_costs_no_look_at_the_files_until_it_is_the_last(sink: Output) -> None:
+    receiver = Receiver(sink)
+    first = receiver.take(BEGIN + piece("out", 0, "one"))
+    assert first.new == 4
+    shutil.rmtree(sink.folder)
+    assert receiver.take(BEGIN + piece("out", 0, "one")) == replace(first, new=0)
+    assert not sink.folder.exists()
+    assert receiver.take(BEGIN + piece("out", 0, "one"), last=True).new == 4
+    assert sink.stdout.read_text() == "one\n"
 
 
 def test_a_session_that_starts_anew_is_told_and_written_from_its_first_byte(sink: Output) -> None:

@@ -62,6 +62,8 @@ async def survey(*, environ: Mapping[str, str]) -> Facts:
 class BackendaiEngine:
     """One sweep's sessions on a cluster."""
 
+    tells_growth = True
+
     def __init__(self, setting: Setting) -> None:
         sweep = setting.sweep
         self._setting = setting

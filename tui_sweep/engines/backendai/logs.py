@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 KEPT = 10 << 20
 """Bytes that a server keeps of a log unless its site says otherwise."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
-"""Seconds between two fetches while nobody looks: doubled while little comes."""
+"""Seconds between two fetches while nobody looks: doubled while little comes, fourfold while nothing does."""
 _LIVE_PAUSE, _LIVE_LONGEST = 2.0, 10.0
 """Seconds between two fetches while a screen shows it: by the log's size."""
 _UNHEARD = 20.0
@@ -90,6 +90,7 @@ class Logs:
             self._disk.failed(session, session.spec, error)
             return False
         self._disk.fine(session)
+        session.grew()
         return is_whole
 
     async def read(self, session: Session) -> Received | None:
@@ -192,8 +193,6 @@ class Logs:
             came = (session.receiver.seen if session.receiver is not None else 0) - before
             session.log_pause = _pause(session.log_pause, came)
             pause = session.log_pause
-        if received is not None and received.new:
-            session.grew()
         if received is not None and received.ended is not None:
             pause = _UNHEARD
         self._schedule(session, pause)
@@ -257,6 +256,8 @@ class Logs:
             self._disk.failed(session, session.spec, error)
             raise
         self._disk.fine(session)
+        if received.new and not last:
+            session.grew()
         return received
 
     def _receiver(self, session: Session) -> Receiver:
@@ -290,6 +291,8 @@ def _pause(before: float, came: int) -> float:
 
     Half of what the server keeps may pass, at the pace that was seen; a pace may rise tenfold unseen.
     """
+    if not came:
+        return min(4 * before, _LONGEST_PAUSE)  # of ten thousand silent ones that is 16 requests a second
     pace = came / max(before, 1.0)
-    allowed = KEPT / 2 / max(pace * 3, 1e-9)
+    allowed = KEPT / 2 / (pace * 3)
     return max(_LIVE_PAUSE, min(2 * before, allowed, _LONGEST_PAUSE))

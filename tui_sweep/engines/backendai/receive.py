@@ -20,7 +20,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tui_sweep.core.session import Sink
@@ -103,6 +103,8 @@ class Receiver:
         self._ended: End | None = None
         self.final: Received | None = None
         """What was received, once the case has ended and no more of it can come."""
+        self._latest: tuple[tuple[int, int], Received] | None = None
+        """Length and hash of the log that was taken last, and what it brought: of a silent session it stays."""
         self._last = False
         self._is_anew = False
         """Of the start that the server made last nothing is here yet."""
@@ -126,6 +128,9 @@ class Receiver:
         ``last``: the session has ended; no log of another start of it follows that would have to be known by
         its word.
         """
+        mark = len(text), hash(text)
+        if not last and self._latest is not None and self._latest[0] == mark:
+            return replace(self._latest[1], new=0)
         self._last = last
         has_begun = False
         self.log_bytes = len(text)
@@ -141,6 +146,7 @@ class Receiver:
         noise = "" if self._began else _tail(text)
         received = Received(self._ended, self._written - before, self.missing, self._began, has_begun, noise)
         self.final = received if self._ended is not None else None
+        self._latest = mark, received
         return received
 
     def stream(self, told: Iterable[Frame]) -> bool:

@@ -96,9 +96,7 @@ class Runs:
         if not told.stdout:
             return
         session.streams = await self._logs.stream(session, frames)
-        if session.streams:
-            session.grew()
-        else:
+        if not session.streams:
             self._logs.hasten(session)
 
 

@@ -60,6 +60,8 @@ async def survey(*, environ: Mapping[str, str]) -> Facts:
 class LocalEngine:
     """One sweep's sessions on this machine."""
 
+    tells_growth = False
+
     def __init__(self, setting: Setting) -> None:
         sweep = setting.sweep
         self._setting = setting
