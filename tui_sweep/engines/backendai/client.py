@@ -43,7 +43,7 @@ from tui_sweep.engines.backendai.verdicts import (
 log = logging.getLogger(__name__)
 
 _decoded = json.JSONDecoder().decode
-"""``json.loads`` of a text, without its many options: there are five events a case."""
+"""``json.loads`` of a text, without its many options: there are four events a case."""
 _SAFE = frozenset(("GET", "HEAD", "DELETE"))
 _TRIES = 3
 """Times that a safe request is sent, at most."""

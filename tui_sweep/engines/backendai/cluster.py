@@ -196,9 +196,9 @@ class BackendaiEngine:
         if spec.name in self._ended or (known is not None and known.id):
             return
         session = known or Session(spec)
+        if await self._was_sent(session):
+            return
         try:
-            if await self._was_sent(session):
-                return
             try:
                 id_ = await self._create(session)
             except EngineDenied as denied:

@@ -152,6 +152,7 @@ class Receiver:
     def stream(self, told: Iterable[Frame]) -> bool:
         """Append what comes live, in order; False when something before it never came: then only the whole
         log helps, and nothing more is taken from here. Raises OSError, and then only the log helps, too."""
+        self._latest = None
         with self._opened():
             for frame in told:
                 if self._is_anew and not isinstance(frame, Begin):
