@@ -146,7 +146,7 @@ class Receiver:
         noise = "" if self._began else _tail(text)
         received = Received(self._ended, self._written - before, self.missing, self._began, has_begun, noise)
         self.final = received if self._ended is not None else None
-        self._latest = mark, received
+        self._latest = (mark, received) if self._began else None  # its noise would be 8 kB of each
         return received
 
     def stream(self, told: Iterable[Frame]) -> bool:
