@@ -57,7 +57,8 @@ def main() -> None:
         down = ["j"] * (counts(folder).get("done", 0) + 1)
         asyncio.run(take(window(settings, Follower(folder)), "board-80x24", (80, 24), down))
         asyncio.run(take(window(settings, Follower(folder)), "board-120x40", (120, 40), down))
-        asyncio.run(take(window(settings, Follower(folder)), "cancel-80x24", (80, 24), [*down, "x"]))
+        later = ["j"] * (counts(folder).get("done", 0) + 2)  # it still lives when it is asked about
+        asyncio.run(take(window(settings, Follower(folder)), "cancel-80x24", (80, 24), [*later, "x"]))
         asyncio.run(take(window(settings, None), "home-80x24", (80, 24)))
         wait_until(lambda: sum(counts(folder).get(word, 0) for word in ("done", "failed")) == 24, 600)
         asyncio.run(take(window(settings, Follower(folder)), "ended-120x40", (120, 40), ["e"]))
