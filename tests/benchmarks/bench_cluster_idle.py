@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +88,7 @@ def main() -> int:
     except MissingError as missing:
         print(f"bench_cluster_idle: {missing}", file=sys.stderr)
         return 1
-    if os.path.ismount("/dev/shm"):
-        tempfile.tempdir = "/dev/shm"  # as bench_cluster
-    with fresh() as home:
+    with fresh(in_memory=True) as home:
         with stub(cpu=RUNNING, canned="", seconds=10**6) as manager:
             os.environ |= manager.environ
             figures = ours(manager, home)

@@ -53,13 +53,14 @@ def fresh(*, in_memory: bool = False) -> Iterator[Path]:
     """
     memory = "/dev/shm" if os.path.ismount("/dev/shm") else None
     together = os.environ.get("BENCH_FOLDER")
-    is_ours = (in_memory and memory is not None) or not together
     if in_memory and memory is not None:
-        name = tempfile.mkdtemp(prefix="sweep-tui-bench-", dir=memory)
+        name, is_left = tempfile.mkdtemp(prefix="sweep-tui-bench-", dir=memory), False
+    elif together:
+        name, is_left = tempfile.mkdtemp(dir=together), True
     else:
-        name = tempfile.mkdtemp(dir=together) if together else settled()
+        name, is_left = settled(), False
     with ExitStack() as leaving:
-        if is_ours:
+        if not is_left:
             leaving.callback(shutil.rmtree, name, ignore_errors=True)
         run = leaving.enter_context(
             tempfile.TemporaryDirectory(prefix="sweep-tui-bench-", dir=memory, ignore_cleanup_errors=True)

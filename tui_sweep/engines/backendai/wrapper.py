@@ -72,7 +72,7 @@ def startup(
         "work": work,
         "cgroup": cgroup,
         "cgroups": cgroups,
-        "tools": _tools(load.kind, has_load=bool(load.environ), has_odd=any(map(_is_odd, env))),
+        "tools": " ".join(_tools(load, env)),
         "shell": language.shell,
         "default": "build" if plan.builds_by_default else "",
         "kind": plan.kind,
@@ -123,10 +123,14 @@ def _is_odd(name: str) -> bool:
     return _IDENTIFIER.fullmatch(name) is None or name in _OF_SHELLS
 
 
-def _tools(carried: str, *, has_load: bool, has_odd: bool) -> str:
-    """The programs that it takes, apart from those of the case."""
-    more = (("gzip", has_load), ("tar", carried == "files"), ("env", has_odd))
-    return " ".join((*_TOOLS, *(name for name, is_needed in more if is_needed)))
+def _tools(load: Load, env: Mapping[str, str]) -> Iterator[str]:
+    yield from _TOOLS
+    if load.environ:
+        yield "gzip"
+    if load.kind == "files":
+        yield "tar"
+    if any(_is_odd(name) for name in env):
+        yield "env"
 
 
 def _environment(env: Mapping[str, str], language: Interpreter, plan: Steps) -> Iterator[str]:
